@@ -1,0 +1,174 @@
+"""How kernels are compiled: the only place with Numba options, and the owner of the disk cache.
+
+`@kernel` compiles a function when it is first called with new argument types. `Primitive` compiles a function once per
+machine for fixed types and publishes it under a symbol, so that kernels call it without compiling it again.
+
+The cache is a folder with one file per function and signature. Its name is a hash of all kernel sources, the versions
+and the CPU, because Numba's own cache does not notice an edit in *another* file. A damaged file is compiled again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pickle
+import platform
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+import platformdirs
+from numba.core import compiler, types
+from numba.core.caching import NullCache
+from numba.core.ccallback import CFunc
+from numba.core.registry import cpu_target
+
+OPTIONS: dict[str, Any] = {
+    "nogil": True,  # threads of a server may run kernels side by side
+    "error_model": "numpy",  # no branch for division by zero: loops stay vectorisable
+    # contract: fused multiply-add. reassoc: sums may be split over vector lanes. nsz, arcp: cheap algebra.
+    # Never nnan or ninf: they delete NaN checks.
+    "fastmath": {"contract", "reassoc", "nsz", "arcp"},
+}
+EXACT = OPTIONS | {"fastmath": {"contract"}}  # for code whose rounding steps must stay in order
+CACHE_VARIABLE = "FASTNN_CACHE_DIR"
+
+_primitives: list[Primitive] = []
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile `function` when it is first called, with OPTIONS and the disk cache."""
+    return _jit(function, OPTIONS)
+
+
+def exact(function: Callable[..., Any]) -> Any:
+    """Compile `function` without reordering its arithmetic: for polynomials, range reductions and careful sums."""
+    return _jit(function, EXACT)
+
+
+def _jit(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    dispatcher = numba.njit(**options)(function)
+    dispatcher._cache = DiskCache(function)
+    return dispatcher
+
+
+class Primitive:
+    """A function compiled once for fixed types. Kernels call `.external`; the linker finds it by its symbol."""
+
+    def __init__(self, function: Callable[..., Any], symbol: str, signature: Any) -> None:
+        self.symbol = f"fastnn_{symbol}"
+        self.external = types.ExternalFunction(self.symbol, signature)
+        self._compiled = CFunc(function, (signature.args, signature.return_type), {}, OPTIONS | {"nopython": True})
+        self._compiled._cache = DiskCache(function, name=self.symbol)
+        self._linked = False
+        _primitives.append(self)
+
+    def link(self) -> None:
+        """Compile or load the function and make its symbol known to the linker."""
+        if not self._linked:
+            self._linked = True
+            self._compiled.compile()
+            llvm.add_symbol(self.symbol, self._compiled.address)
+
+
+def link_primitives(signature: Any) -> None:
+    """Link the primitives of the float type that `signature` uses: code that calls them must not be loaded before."""
+    double = "float64" in str(signature)
+    for primitive in _primitives:
+        if primitive.symbol.endswith("64" if double else "32"):
+            primitive.link()
+
+
+class DiskCache(NullCache):  # type: ignore[misc]
+    """Numba's cache interface over one file per function and signature: a SHA-256, then Numba's own serialised code."""
+
+    def __init__(self, function: Callable[..., Any], name: str = "") -> None:
+        self._name = f"{function.__module__.rpartition('.')[2]}.{name or function.__qualname__}"
+        self._is_primitive = bool(name)
+
+    @property
+    def cache_path(self) -> str | None:
+        folder = cache_folder()
+        return None if folder is None else str(folder)
+
+    def _path(self, signature: Any) -> Path | None:
+        folder = cache_folder()
+        key = hashlib.sha256(str(signature).encode()).hexdigest()[:16]
+        return None if folder is None else folder / f"{self._name}-{key}.bin"
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        """Return the compiled function from the disk, or None when it has to be compiled."""
+        from ._parallel import launch
+
+        if not self._is_primitive:
+            launch()
+            link_primitives(signature)
+        target_context.refresh()
+        path = self._path(signature)
+        try:
+            data = path.read_bytes() if path else b""
+        except OSError:
+            return None
+        digest, payload = data[:32], data[32:]
+        if len(payload) == 0 or hashlib.sha256(payload).digest() != digest:
+            return None
+        return compiler.CompileResult._rebuild(target_context, *pickle.loads(payload))
+
+    def save_overload(self, signature: Any, compiled: Any) -> None:
+        """Write the compiled function beside its final name, then rename it: readers never see half a file."""
+        path = self._path(signature)
+        if path is None or compiled.library.has_dynamic_globals:
+            return
+        payload = pickle.dumps(compiled._reduce())
+        with contextlib.suppress(OSError):  # a full disk costs the next start a compilation, nothing else
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(hashlib.sha256(payload).digest() + payload)
+                os.replace(temporary, path)
+            except OSError:
+                os.unlink(temporary)
+                raise
+
+
+@lru_cache(maxsize=1)
+def cache_folder() -> Path | None:
+    """Return this build's cache folder (created, private to the user), or None where nothing can be written."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    root = Path(chosen) if chosen else platformdirs.user_cache_path("fastnn") / "kernels"
+    folder = root / _build_hash()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        status = folder.stat()
+        if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022):
+            raise PermissionError(f"{folder} belongs to or is writable by somebody else")
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        warnings.warn(
+            f"fastnn: kernels are compiled anew in every process, because {folder} cannot be used ({error}); "
+            f"set {CACHE_VARIABLE} to a writable folder",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+    return folder
+
+
+def _build_hash() -> str:
+    """Hash everything that compiled code depends on."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    versions = (numba.__version__, llvmlite.__version__, np.__version__, sys.version, platform.machine())
+    digest.update(repr((versions, cpu_target.target_context.codegen().magic_tuple())).encode())
+    digest.update(os.environ.get("FASTNN_DRIVER", "").encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,146 @@
+"""The driver that runs a kernel's chunks: on Numba's thread pool, or in a loop.
+
+A kernel is a serial function of a chunk number, `task(chunk, *args)`. `run(task, n, work, args)` calls it for every chunk
+in range(n). The cut into chunks depends on the shapes only, never on the thread count, so results have the same bits for
+any number of threads. Each thread starts on its own run of neighbouring chunks (what it left in its cache in the last
+operation is mostly what it needs in the next) and then helps the others.
+
+The driver leans on private parts of Numba (`numba_parallel_for`), because a prange wrapper compiles in 0.8-1.0 s per
+kernel and this one in 0.15 s. FASTNN_DRIVER=prange chooses the public way, which a test runs too.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba import njit, prange, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.ufunc import parallel as pool
+
+# Work (in multiply-adds or elements moved, whichever is larger) below which starting the pool costs more than it saves:
+# the omp layer starts in 2-5 us, in which one core does about 300,000 multiply-adds or moves 30,000 elements.
+SMALL = 32768
+LAYERS = ("omp", "tbb", "workqueue")
+_LINE = 8  # counters stand 8 int64 apart: one cache line each
+
+
+def launch() -> None:
+    """Choose the threading layer and start the pool. The layer's functions are known to the linker from then on."""
+    if pool._is_initialized:
+        return
+    if numba.config.THREADING_LAYER != "default":  # the user chose by NUMBA_THREADING_LAYER
+        pool._launch_threads()
+        return
+    for layer in LAYERS:
+        numba.config.THREADING_LAYER = layer
+        try:
+            pool._launch_threads()
+            break
+        except ValueError:
+            continue
+        finally:
+            numba.config.THREADING_LAYER = "default"
+    if pool._threading_layer == "workqueue":
+        hint = "brew install libomp" if sys.platform == "darwin" else "install the package libgomp1 (or libgomp)"
+        warnings.warn(
+            f"fastnn: no OpenMP runtime found, parallel kernels start 10-40 times slower; {hint}", RuntimeWarning, stacklevel=2
+        )
+
+
+def layer() -> str:
+    """Return the name of the threading layer in use: "omp", "tbb" or "workqueue"."""
+    launch()
+    return str(pool._threading_layer)
+
+
+@intrinsic
+def _run_on_pool(typingctx: Any, task: Any, n: Any, work: Any, args: Any) -> Any:
+    arg_types = tuple(args)
+    task_signature = task.get_call_type(typingctx, (types.intp, *arg_types), {})
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        _, n, work, packed = values
+        i64, byte_ptr = ir.IntType(64), ir.IntType(8).as_pointer()
+        one, zero = ir.Constant(i64, 1), ir.Constant(i64, 0)
+        compiled = task.dispatcher.get_compile_result(task_signature)
+        context.active_code_library.add_linking_library(compiled.library)
+
+        def call_task(at: Any, chunk: Any, arguments: Any) -> None:
+            unpacked = [at.extract_value(arguments, i) for i in range(len(arg_types))]
+            context.call_internal_no_propagate(at, compiled.fndesc, task_signature, [chunk, *unpacked])
+
+        threads_function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(i64, []), "get_num_threads")
+        threads = builder.call(threads_function, [])
+        small = builder.icmp_signed("<", work, ir.Constant(i64, SMALL))
+        alone = builder.icmp_signed("<=", threads, one)
+        with builder.if_else(builder.or_(builder.or_(small, alone), builder.icmp_signed("<=", n, one))) as (serial, parallel):
+            with serial, cgutils.for_range(builder, n) as loop:
+                call_task(builder, loop.index, packed)
+            with parallel:
+                threads = builder.select(builder.icmp_signed("<", threads, n), threads, n)
+                counters = builder.alloca(i64, builder.mul(threads, ir.Constant(i64, _LINE)))
+                with cgutils.for_range(builder, threads) as loop:
+                    slot = builder.gep(counters, [builder.mul(loop.index, ir.Constant(i64, _LINE))])
+                    builder.store(builder.sdiv(builder.mul(loop.index, n), threads), slot)
+                shared = cgutils.pack_struct(builder, [packed, n, threads, counters])
+                trampoline = _trampoline(builder.module, shared.type, call_task)
+                slots = [cgutils.alloca_once_value(builder, v) for v in (ir.Constant(byte_ptr, None), threads, one, shared)]
+                run_type = ir.FunctionType(ir.VoidType(), [byte_ptr] * 5 + [i64] * 3)
+                run = cgutils.get_or_insert_function(builder.module, run_type, "numba_parallel_for")
+                pointers = [builder.bitcast(p, byte_ptr) for p in (trampoline, *slots)]
+                builder.call(run, [*pointers, zero, one, threads])
+        return context.get_dummy_value()
+
+    return types.void(task, types.intp, types.intp, args), codegen
+
+
+def _trampoline(module: Any, shared_type: Any, call_task: Any) -> Any:
+    """Emit the function that the pool calls as fn(args, dimensions, steps, data) for a range of thread numbers."""
+    i64, byte_ptr = ir.IntType(64), ir.IntType(8).as_pointer()
+    signature = ir.FunctionType(ir.VoidType(), [byte_ptr.as_pointer(), i64.as_pointer(), i64.as_pointer(), byte_ptr])
+    function = ir.Function(module, signature, module.get_unique_name(".chunks"))
+    function.linkage = "internal"
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    first = builder.ptrtoint(builder.load(function.args[0]), i64)  # arrives as base + step * first thread
+    count = builder.load(function.args[1])
+    shared = builder.load(builder.bitcast(function.args[3], shared_type.as_pointer()))
+    packed, n, threads, counters = (builder.extract_value(shared, i) for i in range(4))
+    with cgutils.for_range(builder, count) as own, cgutils.for_range(builder, threads) as turn:
+        owner = builder.srem(builder.add(builder.add(first, own.index), turn.index), threads)
+        end = builder.sdiv(builder.mul(builder.add(owner, ir.Constant(i64, 1)), n), threads)
+        counter = builder.gep(counters, [builder.mul(owner, ir.Constant(i64, _LINE))])
+        take, work, done = (builder.append_basic_block(name) for name in ("take", "work", "done"))
+        builder.branch(take)
+        builder.position_at_end(take)
+        chunk = builder.atomic_rmw("add", counter, ir.Constant(i64, 1), "monotonic")
+        builder.cbranch(builder.icmp_signed("<", chunk, end), work, done)
+        builder.position_at_end(work)
+        call_task(builder, chunk, packed)
+        builder.branch(take)
+        builder.position_at_end(done)
+    builder.ret_void()
+    return function
+
+
+@njit(inline="always")
+def _run_serially(task: Any, n: Any, args: Any) -> None:
+    for chunk in range(n):
+        task(chunk, *args)
+
+
+@njit(parallel=True)
+def _run_with_prange(task: Any, n: Any, work: Any, args: Any) -> None:
+    if work < SMALL or n <= 1 or numba.get_num_threads() <= 1:
+        _run_serially(task, n, args)
+    else:
+        for chunk in prange(n):
+            task(chunk, *args)
+
+
+run = _run_with_prange if os.environ.get("FASTNN_DRIVER") == "prange" else _run_on_pool
