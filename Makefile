@@ -1,0 +1,37 @@
+# Every target sets up what it needs in .venv. Another interpreter: make PYTHON=python3.12 test
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help train test lint bench clean
+
+help:
+	@echo 'make train   train a CNN on the embedded digits'
+	@echo 'make test    run the tests'
+	@echo 'make lint    ruff and mypy'
+	@echo 'make bench   run the benchmarks'
+	@echo 'make clean   remove .venv, caches and build products'
+
+train: $(READY)
+	$(BIN)/fastnn train --dataset digits --model cnn
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m pytest benchmarks
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "fastnn needs Python 3.10 or newer, $(PYTHON) is " + sys.version.split()[0] + ": try make PYTHON=python3.x")'
+	$(PYTHON) -m venv .venv
+	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	find fastnn tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
