@@ -1,0 +1,87 @@
+"""Batch normalisation of x (M, C) over M; images come as (N * H * W, C).
+
+    xhat = (x - mean) / sqrt(var + eps), with the biased variance (divided by M)
+    y = gamma * xhat + beta
+
+    dbeta = sum dy
+    dgamma = sum dy * xhat
+    dx = gamma / sqrt(var + eps) * (dy - dbeta / M - xhat * dgamma / M)
+
+Ioffe and Szegedy 2015, arXiv:1502.03167. Where mean and variance are constants (inference),
+dx = gamma / sqrt(var + eps) * dy.
+"""
+
+import numpy as np
+
+from ._arrays import Array
+
+
+def batch_norm_scratch_size(m: int, c: int) -> int:
+    """Elements of the scratch array of the functions below: none here."""
+    return 0
+
+
+def batch_norm_forward(
+    x: Array, gamma: Array, beta: Array, eps: float, scratch: Array, mean: Array, var: Array, y: Array
+) -> None:
+    """Training: mean (C,) and biased var (C,) of x (M, C), and the normalised y (M, C)."""
+    np.mean(x, axis=0, out=mean)
+    np.subtract(x, mean, out=y)
+    # What rounding did to the mean shows as the mean of the centred values, which are small (Chan et al. 1983).
+    error = y.mean(axis=0)
+    mean += error
+    y -= error
+    np.mean(y * y, axis=0, out=var)
+    y *= gamma / np.sqrt(var + eps)
+    y += beta
+
+
+def batch_norm_backward(
+    x: Array,
+    gamma: Array,
+    mean: Array,
+    var: Array,
+    eps: float,
+    dy: Array,
+    scratch: Array,
+    dx: Array,
+    dgamma: Array,
+    dbeta: Array,
+) -> None:
+    """dx (M, C), dgamma (C,) and dbeta (C,) from dy (M, C), through the batch's own mean and variance."""
+    inverse = 1 / np.sqrt(var + eps)
+    xhat = (x - mean) * inverse
+    np.sum(dy, axis=0, out=dbeta)
+    np.sum(dy * xhat, axis=0, out=dgamma)
+    xhat *= dgamma / len(x)
+    np.subtract(dy, xhat, out=dx)
+    dx -= dbeta / len(x)
+    dx *= gamma * inverse
+
+
+def batch_norm_inference(
+    x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float, y: Array
+) -> None:
+    """y (M, C) = gamma * (x - mean) / sqrt(var + eps) + beta, with mean (C,) and var (C,) given."""
+    np.subtract(x, mean, out=y)
+    y *= gamma / np.sqrt(var + eps)
+    y += beta
+
+
+def batch_norm_inference_backward(
+    x: Array,
+    gamma: Array,
+    mean: Array,
+    var: Array,
+    eps: float,
+    dy: Array,
+    scratch: Array,
+    dx: Array,
+    dgamma: Array,
+    dbeta: Array,
+) -> None:
+    """The gradients of `batch_norm_inference`: mean and var are constants."""
+    inverse = 1 / np.sqrt(var + eps)
+    np.sum(dy, axis=0, out=dbeta)
+    np.sum(dy * ((x - mean) * inverse), axis=0, out=dgamma)
+    np.multiply(dy, gamma * inverse, out=dx)
