@@ -1,0 +1,48 @@
+"""The hooks that `Sequential.fit` calls, with the names and the order of Keras' callbacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fastnn.model import Sequential
+
+
+class Callback:
+    """Base class: override the hooks you need. Set `self.model.stop_training = True` to end the training early.
+
+    epoch and batch count from 0, as in Keras. logs holds, at a batch's end, the `loss` and `accuracy` of the epoch
+    so far (means over its samples), `size` (samples of this batch) and `batches` (batches in an epoch); at an epoch's
+    end, the row that History keeps: loss, accuracy, val_loss, val_accuracy, seconds.
+    """
+
+    model: Sequential
+
+    def set_model(self, model: Sequential) -> None:
+        """Called once before on_train_begin."""
+        self.model = model
+
+    def on_train_begin(self, logs: dict[str, float]) -> None:
+        """Called with epochs, batch_size, batches (in an epoch) and samples."""
+
+    def on_train_end(self, logs: dict[str, float]) -> None:
+        """Called with the last epoch's row, also when the training was stopped early."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float]) -> None:
+        """Called before an epoch's first batch."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Called after an epoch's last batch and its validation."""
+
+    def on_batch_begin(self, batch: int, logs: dict[str, float]) -> None:
+        """Called before a batch is gathered."""
+
+    def on_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        """Called after the optimizer's step."""
+
+
+def overriding(callbacks: Sequence[Callback], hook: str) -> list[Callable[..., None]]:
+    """The bound methods named hook of those callbacks that define it themselves: an empty hook costs no call."""
+    return [getattr(c, hook) for c in callbacks if getattr(type(c), hook) is not getattr(Callback, hook)]
