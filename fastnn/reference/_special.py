@@ -1,4 +1,4 @@
-"""Functions that NumPy lacks: the complementary error function, and a logistic function that never overflows."""
+"""Functions that NumPy lacks: the complementary error function, and a sigmoid that never overflows."""
 
 import math
 
@@ -44,7 +44,8 @@ _END = 28.0  # erfc is 0 in float64 before it
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), elementwise, from the exponential of -|x|, which cannot overflow."""
     e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, e) / (1 + e)
+    result: Array = np.where(x >= 0, 1, e) / (1 + e)
+    return result
 
 
 def erfc(x: Array) -> Array:

@@ -1,6 +1,6 @@
 """Losses, one number per sample or element; the caller sums them and divides.
 
-Softmax cross-entropy as in PyTorch, with p = softmax(z), label t, class weights v (or ones), label smoothing e:
+Softmax cross-entropy as in PyTorch, with p = softmax(z), label t, class weights v (or 1), smoothing e:
 
     loss = (1 - e) * v[t] * -log p[t] + e / C * sum over c of v[c] * -log p[c]
     dz[c] = (1 - e) * v[t] * (p[c] - [c = t]) + e / C * (p[c] * sum(v) - v[c])
@@ -23,7 +23,7 @@ def softmax_cross_entropy_forward(
     probabilities: Array,
     losses: Array,
 ) -> None:
-    """probabilities (N, C) and losses (N,) from logits (N, C), labels (N,) and class_weights (C,) or size 0."""
+    """probabilities (N, C) and losses (N,) from logits (N, C), labels (N,), class_weights (C,) or size 0."""
     rows = np.arange(len(labels))
     log_p = logits - logits.max(axis=1, keepdims=True)
     np.exp(log_p, out=probabilities)

@@ -27,7 +27,7 @@ def batch_norm_forward(
     """Training: mean (C,) and biased var (C,) of x (M, C), and the normalised y (M, C)."""
     np.mean(x, axis=0, out=mean)
     np.subtract(x, mean, out=y)
-    # What rounding did to the mean shows as the mean of the centred values, which are small (Chan et al. 1983).
+    # The mean of the centred values, which are small, is what rounding did to the mean (Chan et al. 1983).
     error = y.mean(axis=0)
     mean += error
     y -= error

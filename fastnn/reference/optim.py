@@ -1,4 +1,4 @@
-"""Optimizer updates of parameters w by their gradients dw, in place; all arrays (size,), state is the caller's.
+"""Optimizer updates of parameters w by their gradients dw and the optimizer's state, in place; all (size,).
 
 SGD with momentum and Nesterov's form as in Keras; RMSprop: Hinton's lecture 6e; Adam: Kingma and Ba 2015,
 arXiv:1412.6980; decoupled weight decay (AdamW): Loshchilov and Hutter 2019, arXiv:1711.05101.
@@ -56,7 +56,7 @@ def adam_update(
     s: Array,
     w: Array,
 ) -> None:
-    """Adam's update number `step` (1, 2, ...): w -= learning_rate * mhat / (sqrt(shat) + eps), bias-corrected.
+    """Update number `step` (1, 2, ...): w -= learning_rate * mhat / (sqrt(shat) + eps), both bias-corrected.
 
     `weight_decay` is added to the gradient (Adam), or, when `decoupled`, taken from w itself (AdamW).
     """

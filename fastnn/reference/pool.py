@@ -1,8 +1,8 @@
 """Two-dimensional pooling over NHWC images: maximum, average, and the average of the whole image.
 
-Window (p, q) starts at pixel (p * stride - top, q * stride - left), where `padding` is (top, left), and sees only
-its part inside the image, which must not be empty. Each pass below walks over the window's R * S taps, each tap
-a whole-array operation on the outputs that see it.
+Window (p, q) starts at pixel (p * stride - top, q * stride - left), where `padding` is (top, left), and sees
+only its part inside the image, which must not be empty. Each pass below walks over the window's R * S taps:
+each is a whole-array operation on the outputs that see it.
 """
 
 from collections.abc import Iterator
