@@ -1,0 +1,217 @@
+"""Every argument check of the public doors, in one wording: owner, argument, what is required, what was
+received.
+
+TypeError for a wrong type or dtype, ValueError for a wrong shape or value. Each function returns the value in
+the form that the code behind the door works with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn._typing import Array, ArrayLike, Backend, Pair, Seed, Shape
+
+FLOAT_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+_ROWS_AT_ONCE = 4096
+
+# ("N", 784): an int must match, a letter may be any size; ("N", ...): any further axes.
+Axes = Sequence[Any]
+
+
+def array(owner: str, name: str, value: ArrayLike, dtype: np.dtype[Any], axes: Axes) -> Array:
+    """C-contiguous, aligned, writable array of dtype whose shape fits axes; value itself if it is one."""
+    if not (type(value) is np.ndarray and value.dtype == dtype and value.flags.carray):
+        value = np.require(numeric(owner, name, value), dtype, ["C", "A", "W"])
+    if not fits(value.shape, axes):
+        raise ValueError(f"{owner}: {name} must have shape {_written(axes)}, got {value.shape}")
+    if 0 in value.shape:
+        raise ValueError(f"{owner}: {name} must not be empty, got shape {value.shape}")
+    return value
+
+
+def numeric(owner: str, name: str, value: ArrayLike) -> Array:
+    """Array of bools, integers or floats, whatever its layout."""
+    try:
+        found = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{owner}: {name} must be a rectangular array, got unequal rows") from error
+    if found.dtype.kind not in "buif":
+        raise TypeError(f"{owner}: {name} must hold real numbers, got dtype {found.dtype}")
+    return found
+
+
+def fits(shape: Shape, axes: Axes) -> bool:
+    """Whether a shape fits axes like ("N", 784) or ("N", ...)."""
+    if len(axes) > 0 and axes[-1] is ...:
+        axes = axes[:-1]
+        shape = shape[: len(axes)]
+    if len(shape) != len(axes):
+        return False
+    for size, axis in zip(shape, axes, strict=True):
+        if size != axis and not isinstance(axis, str):
+            return False
+    return True
+
+
+def input_shape(owner: str, value: Iterable[int], axes: Axes) -> Shape:
+    """Shape of one sample, without the batch axis."""
+    shape = tuple(value)
+    if not fits(shape, axes) or not all(isinstance(size, int | np.integer) and size > 0 for size in shape):
+        raise ValueError(f"{owner}: input_shape must be {_written(axes)}, got {shape}")
+    return tuple(int(size) for size in shape)
+
+
+def finite(owner: str, name: str, value: Array) -> None:
+    """Refuse NaN and infinity, naming the first row (sample) that holds one."""
+    for start in range(0, len(value), _ROWS_AT_ONCE):
+        rows = value[start : start + _ROWS_AT_ONCE]
+        good = np.isfinite(rows)
+        if not good.all():
+            row = int(np.argmin(good.reshape(len(rows), -1).all(axis=1)))
+            bad = rows[row][~good[row]] if rows.ndim > 1 else rows[row : row + 1]
+            raise ValueError(f"{owner}: {name} must be finite, got {bad.flat[0]} in row {start + row}")
+
+
+def labels(owner: str, name: str, value: ArrayLike, classes: int, rows: int | None = None) -> Array:
+    """Class numbers (N,) int64 in 0..classes-1 from class numbers (N,), (N, 1) or one-hot (N, classes)."""
+    found = numeric(owner, name, value)
+    if found.ndim == 2 and found.shape[1] == classes and classes > 1:
+        found = _from_one_hot(owner, name, found)
+    elif found.ndim == 2 and found.shape[1] == 1:
+        found = found.reshape(-1)
+    if not fits(found.shape, ("N",) if rows is None else (rows,)):
+        expected = _written(("N",) if rows is None else (rows,))
+        pairs = _written(("N" if rows is None else rows, classes))
+        raise ValueError(f"{owner}: {name} must have shape {expected} or {pairs}, got {found.shape}")
+    if len(found) == 0:
+        raise ValueError(f"{owner}: {name} must not be empty, got shape {found.shape}")
+    if found.dtype.kind == "f":
+        whole = found == np.floor(found)
+        if not whole.all():
+            row = int(np.argmin(whole))
+            raise ValueError(f"{owner}: {name} must be whole class numbers, got {found[row]} in row {row}")
+    if found.min() < 0 or found.max() >= classes:
+        row = int(np.argmax((found < 0) | (found >= classes)))
+        raise ValueError(
+            f"{owner}: {name} must be class numbers in 0..{classes - 1}, got {found[row]} in row {row}"
+        )
+    return np.require(found, np.int64, ["C", "A", "W"])
+
+
+def _from_one_hot(owner: str, name: str, rows: Array) -> Array:
+    ones = rows == 1
+    good = (ones.sum(axis=1) == 1) & ((rows == 0).sum(axis=1) == rows.shape[1] - 1)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ValueError(f"{owner}: {name} must be one-hot (one 1, else 0), got {rows[row]} in row {row}")
+    numbers: Array = ones.argmax(axis=1)
+    return numbers
+
+
+def number(
+    owner: str,
+    name: str,
+    value: object,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> float:
+    """Finite float in the given bounds (minimum and maximum are allowed values, above and below are not)."""
+    if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
+        raise TypeError(f"{owner}: {name} must be a number, got {_received(value)}")
+    found = float(value)
+    bounds = {">=": minimum, "<=": maximum, ">": above, "<": below}
+    inside = (
+        np.isfinite(found)
+        and (minimum is None or found >= minimum)
+        and (maximum is None or found <= maximum)
+        and (above is None or found > above)
+        and (below is None or found < below)
+    )
+    if not inside:
+        wanted = " and ".join(f"{sign} {bound:g}" for sign, bound in bounds.items() if bound is not None)
+        raise ValueError(f"{owner}: {name} must be {wanted or 'finite'}, got {value}")
+    return found
+
+
+def integer(owner: str, name: str, value: object, minimum: int) -> int:
+    """Whole number of at least minimum."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
+        raise TypeError(f"{owner}: {name} must be an integer, got {_received(value)}")
+    if value < minimum:
+        raise ValueError(f"{owner}: {name} must be >= {minimum}, got {value}")
+    return int(value)
+
+
+def pair(owner: str, name: str, value: object, minimum: int) -> Pair:
+    """(height, width) from one integer for both or from two of them."""
+    if isinstance(value, tuple | list):
+        if len(value) != 2:
+            raise ValueError(f"{owner}: {name} must be an integer or a pair of them, got {value}")
+        return integer(owner, name, value[0], minimum), integer(owner, name, value[1], minimum)
+    both = integer(owner, name, value, minimum)
+    return both, both
+
+
+def flag(owner: str, name: str, value: object) -> bool:
+    """True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{owner}: {name} must be True or False, got {_received(value)}")
+    return bool(value)
+
+
+def choice(owner: str, name: str, value: object, allowed: Iterable[str]) -> str:
+    """One of the allowed words."""
+    allowed = list(allowed)
+    if not isinstance(value, str):
+        raise TypeError(f"{owner}: {name} must be one of {_listed(allowed)}, got {_received(value)}")
+    if value not in allowed:
+        raise ValueError(f"{owner}: {name} must be one of {_listed(allowed)}, got {value!r}")
+    return value
+
+
+def float_dtype(owner: str, value: Any) -> np.dtype[Any]:
+    """float32 or float64."""
+    for known in FLOAT_DTYPES:
+        if value is not None and value in (known, known.name, known.type):
+            return known
+    raise TypeError(f"{owner}: dtype must be float32 or float64, got {value!r}")
+
+
+def backend(owner: str, value: object) -> Backend:
+    """ "numba" or "numpy"."""
+    choice(owner, "backend", value, ("numba", "numpy"))
+    return "numpy" if value == "numpy" else "numba"
+
+
+def seed(owner: str, value: object) -> Seed:
+    """None, a non-negative integer or a NumPy Generator."""
+    if value is None or isinstance(value, np.random.Generator):
+        return value
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
+        raise TypeError(f"{owner}: seed must be None, an integer or a Generator, got {_received(value)}")
+    return integer(owner, "seed", value, 0)
+
+
+def instance(owner: str, name: str, value: object, kind: type, wanted: str) -> None:
+    """Object of a class; wanted says which in words, such as "a Layer"."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{owner}: {name} must be {wanted}, got {_received(value)}")
+
+
+def _received(value: object) -> str:
+    return repr(value) if isinstance(value, str | bool | None) else type(value).__name__
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(repr(word) for word in words)
+
+
+def _written(axes: Axes) -> str:
+    words = ["..." if axis is ... else str(axis) for axis in axes]
+    return f"({words[0]},)" if len(words) == 1 else f"({', '.join(words)})"

@@ -1,0 +1,240 @@
+"""What all layers share: the door, the flat parameters, and what backward remembers of forward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastnn import _checks
+from fastnn._backend import operations
+from fastnn._typing import Array, ArrayLike, Backend, Seed, Shape
+from fastnn.layers._buffers import Buffer, Scratch
+from fastnn.layers._parameters import Flat
+
+
+class Layer:
+    """Base class. A layer defines `_axes`, `_forward` and `_backward`, and `_shapes` if it has parameters.
+
+    Attributes after a call: `inputs` and `output` of the last forward, `dinputs` of the last backward. They
+    are references: a later call makes new arrays, or reuses memory that nobody else holds.
+
+    dtype: "float32" or "float64"; whatever x is, it is converted at the door.
+    backend: "numba" (compiled) or "numpy".
+    seed: None, an integer or a NumPy Generator, for the initial weights and for dropout.
+    """
+
+    parameter_names: tuple[str, ...] = ()
+    state_names: tuple[str, ...] = ()
+
+    def __init__(self, *, dtype: Any = "float32", backend: Backend = "numba", seed: Seed = None) -> None:
+        owner = type(self).__name__
+        self.dtype: np.dtype[Any] = _checks.float_dtype(owner, dtype)
+        self.backend: Backend = _checks.backend(owner, backend)
+        self.seed: Seed = _checks.seed(owner, seed)
+        self.training = True
+        self.inputs: Array | None = None
+        self.output: Array | None = None
+        self.dinputs: Array | None = None
+        self.scratch = Scratch()
+        self._given: object = None
+        self._flat: Flat | None = None
+        self._states: dict[str, Array] = {}
+        self._needs_input_gradient = True
+        self._outputs, self._gradients = Buffer(), Buffer()
+
+    # Forward and backward
+
+    def forward(self, x: ArrayLike) -> Array:
+        """Output for x (N, ...), kept as `output` until the next call.
+
+        Raises ValueError for a wrong shape or an empty batch, TypeError for what is no array of real numbers.
+        """
+        return self._run(x)
+
+    def backward(self, dy: ArrayLike, x: ArrayLike | None = None) -> Array | None:
+        """Gradient of the loss with respect to x from the one with respect to the output; sets `dinputs` to
+        it.
+
+        dy: shape of the output. x: the input again, for scripts that pass it; when it is not the array that
+        forward saw last, it is run forward first. Sets the gradients of the parameters. Returns None when
+        `needs_input_gradient` is False. Raises RuntimeError before the first forward.
+        """
+        if x is not None and x is not self._given:
+            self._run(x)
+        if self.output is None:
+            raise RuntimeError(f"{type(self).__name__}: backward needs a forward before it")
+        self.dinputs = None
+        if self.needs_input_gradient or self.parameter_names:
+            given = _checks.array(type(self).__name__, "dy", dy, self.dtype, self.output.shape)
+            self.dinputs = self._backward(given)
+        return self.dinputs
+
+    def release(self) -> None:
+        """Forget the last input, output and gradient, so that their memory can be used again."""
+        self.inputs = self.output = self.dinputs = self._given = None
+
+    def train(self) -> None:
+        """Training mode, the default: dropout drops, batch norm uses the batch's own statistics."""
+        self.training = True
+
+    def eval(self) -> None:
+        """Inference mode."""
+        self.training = False
+
+    # Shapes
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the parameters for samples of input_shape (without N), unless they exist.
+
+        Raises ValueError when the layer cannot take samples of this shape.
+        """
+        self.output_shape(input_shape)
+        self._infer(input_shape)
+        self._made()
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Shape of one output sample, without N."""
+        return _checks.input_shape(type(self).__name__, input_shape, self._axes()[1:])
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        """Multiply-adds of forward for one sample; elementwise work is not counted."""
+        return 0
+
+    # Parameters
+
+    @property
+    def parameters(self) -> Array:
+        """All parameters as one flat array, in the order of `parameter_names`."""
+        return self._made().parameters
+
+    @property
+    def gradients(self) -> Array:
+        """All parameter gradients as one flat array; zeros before the first backward, overwritten by each."""
+        return self._made().gradients
+
+    @property
+    def parameter_slices(self) -> tuple[slice, ...]:
+        """Place of each array of `parameter_names` in `parameters`."""
+        return self._made().slices()
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trained numbers; 0 while their shapes are not known yet."""
+        return self._made().size if self._is_known() else 0
+
+    def named_parameters(self) -> dict[str, Array]:
+        """Name -> view of the parameter."""
+        return {name: self._array(name) for name in self.parameter_names}
+
+    def named_states(self) -> dict[str, Array]:
+        """Name -> array that a checkpoint keeps but no optimizer touches, such as running statistics."""
+        return {name: self._array(name) for name in self.state_names}
+
+    def bind(self, parameters: Array, gradients: Array) -> None:
+        """Move parameters and gradients into flat arrays of the caller, such as a model; values are kept."""
+        self._made().bind(parameters, gradients)
+
+    @property
+    def needs_input_gradient(self) -> bool:
+        """False for a network's first layers: backward skips dinputs and returns None."""
+        return self._needs_input_gradient
+
+    @needs_input_gradient.setter
+    def needs_input_gradient(self, value: bool) -> None:
+        self._needs_input_gradient = _checks.flag(type(self).__name__, "needs_input_gradient", value)
+
+    def place(self, *, dtype: Any = None, backend: Backend | None = None, seed: Seed = None) -> None:
+        """Change dtype (parameters are cast) or backend; a seed is taken only if the layer has none yet."""
+        owner = type(self).__name__
+        if backend is not None:
+            self.backend = _checks.backend(owner, backend)
+        if seed is not None and self.seed is None:
+            self.seed = _checks.seed(owner, seed)
+        if dtype is not None and _checks.float_dtype(owner, dtype) != self.dtype:
+            self.dtype = _checks.float_dtype(owner, dtype)
+            self.release()
+            if self._flat is not None:
+                self._cast()
+
+    # Description
+
+    def config(self) -> dict[str, Any]:
+        """Constructor keywords as JSON values: `type(layer)(**layer.config())` is a layer like this one."""
+        seed = self.seed if isinstance(self.seed, int) else None
+        return {**self._own_config(), "dtype": self.dtype.name, "backend": self.backend, "seed": seed}
+
+    def __repr__(self) -> str:
+        keywords = ", ".join(f"{name}={value!r}" for name, value in self._own_config().items())
+        return f"{type(self).__name__}({keywords})"
+
+    # For the layers themselves
+
+    def _axes(self) -> _checks.Axes:
+        return ("N", ...)
+
+    def _shapes(self) -> dict[str, Shape]:
+        return {}
+
+    def _is_known(self) -> bool:
+        """Whether the parameters' shapes are known."""
+        return True
+
+    def _infer(self, input_shape: Shape) -> None:
+        """Take what the constructor left open from the shape of a sample."""
+
+    def _initialise(self, rng: np.random.Generator) -> None:
+        """Fill new parameters, which are zeros, and make the states."""
+
+    def _own_config(self) -> dict[str, Any]:
+        return {}
+
+    def _forward(self, x: Array) -> Array:
+        raise TypeError(f"{type(self).__name__} must define _forward")
+
+    def _backward(self, dy: Array) -> Array | None:
+        raise TypeError(f"{type(self).__name__} must define _backward")
+
+    @property
+    def _ops(self) -> Any:
+        return operations(self.backend)
+
+    def _run(self, given: ArrayLike) -> Array:
+        x = self._door(given)
+        self.release()
+        self._infer(x.shape[1:])
+        self.output = self._forward(x)
+        self.inputs, self._given = x, given
+        return self.output
+
+    def _door(self, x: ArrayLike) -> Array:
+        return _checks.array(type(self).__name__, "x", x, self.dtype, self._axes())
+
+    def _make(self) -> None:
+        self._flat = Flat(self._shapes(), self.dtype)
+        self._initialise(np.random.default_rng(self.seed))
+
+    def _made(self) -> Flat:
+        if self._flat is None:
+            if not self._is_known():
+                raise RuntimeError(
+                    f"{type(self).__name__}: parameters need the input's shape: "
+                    "call forward or build(input_shape) first"
+                )
+            self._make()
+        assert self._flat is not None
+        return self._flat
+
+    def _cast(self) -> None:
+        old = self._made()
+        self._flat = Flat(old.shapes, self.dtype)
+        self._flat.parameters[:] = old.parameters
+        self._flat.gradients[:] = old.gradients
+        self._states = {name: state.astype(self.dtype) for name, state in self._states.items()}
+
+    def _array(self, name: str) -> Array:
+        views = self._made().views
+        found = views.get(name, self._states.get(name))
+        if found is None:
+            raise AttributeError(f"{type(self).__name__}: has no {name}")
+        return found

@@ -1,0 +1,122 @@
+"""What Dense and Conv2D share: weights, biases, initialiser, and the activation done in passing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _checks, initializers
+from fastnn._typing import Array, Shape
+from fastnn.layers import activation as activations
+from fastnn.layers._base import Layer
+from fastnn.layers._parameters import Parameter
+from fastnn.reference.activation import IDENTITY
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from fastnn._typing import Common
+
+
+class Linear(Layer):
+    """y = f(x * weights + biases) for some product *, and its gradients dweights, dbiases, dinputs.
+
+    activation: None, a word such as "relu", or an activation layer; where the slope follows from the output
+    (ReLU, LeakyReLU, ELU, Sigmoid, Tanh) it costs no extra pass. init: name, standard deviation, or function
+    (shape, rng) -> array, see `fastnn.initializers`; biases start at 0.
+    """
+
+    weights = Parameter()
+    biases = Parameter()
+    dweights = Parameter()
+    dbiases = Parameter()
+
+    def __init__(
+        self,
+        *,
+        bias: bool,
+        activation: str | Layer | dict[str, Any] | None,
+        init: str | float | initializers.Initializer,
+        **common: Unpack[Common],
+    ) -> None:
+        super().__init__(**common)
+        owner = type(self).__name__
+        self.bias = _checks.flag(owner, "bias", bias)
+        self.parameter_names = ("weights", "biases") if bias else ("weights",)
+        self.init = initializers.get(owner, init)
+        self.activation = activations.make(owner, activation, dtype=self.dtype, backend=self.backend)
+
+    def release(self) -> None:
+        super().release()
+        if self.activation is not None:
+            self.activation.release()
+
+    def place(self, *, dtype: Any = None, backend: Any = None, seed: Any = None) -> None:
+        super().place(dtype=dtype, backend=backend, seed=seed)
+        if self.activation is not None:
+            self.activation.place(dtype=dtype, backend=backend)
+
+    # The three products
+
+    def _product_shape(self, x: Array) -> Shape:
+        """Shape of y."""
+        raise TypeError(f"{type(self).__name__} must define _product_shape")
+
+    def _scratch_size(self, x: Array, y_shape: Shape) -> int:
+        raise TypeError(f"{type(self).__name__} must define _scratch_size")
+
+    def _product(self, x: Array, biases: Array, code: int, alpha: float, y: Array) -> None:
+        raise TypeError(f"{type(self).__name__} must define _product")
+
+    def _weight_gradient(self, x: Array, dz: Array, scratch: Array, dbiases: Array) -> None:
+        raise TypeError(f"{type(self).__name__} must define _weight_gradient")
+
+    def _input_gradient(self, dz: Array, scratch: Array, dx: Array) -> None:
+        raise TypeError(f"{type(self).__name__} must define _input_gradient")
+
+    # Layer
+
+    def _initialise(self, rng: np.random.Generator) -> None:
+        shape = self.weights.shape
+        drawn = np.asarray(self.init(shape, rng))
+        if drawn.shape != shape:
+            raise ValueError(f"{type(self).__name__}: init must return shape {shape}, got {drawn.shape}")
+        self.weights[...] = drawn
+
+    def _forward(self, x: Array) -> Array:
+        f = self.activation
+        biases = self._array("biases") if self.bias else np.empty(0, self.dtype)
+        y = self._outputs.take(self._product_shape(x), self.dtype)
+        if isinstance(f, activations.Elementwise) and f.from_output:
+            self._product(x, biases, f.code, f.alpha, y)
+            return y
+        self._product(x, biases, IDENTITY, 0.0, y)
+        return y if f is None else f.forward(y)
+
+    def _backward(self, dy: Array) -> Array | None:
+        assert self.inputs is not None
+        f, x = self.activation, self.inputs
+        dz: Array = dy
+        if isinstance(f, activations.Elementwise) and f.from_output:
+            dz = f.backward_from(None, self.output, dy)
+        elif f is not None:
+            through = f.backward(dy)
+            assert through is not None
+            dz = through
+        scratch = self.scratch.take(self._scratch_size(x, dz.shape), self.dtype)
+        dbiases = self._array("dbiases") if self.bias else np.empty(0, self.dtype)
+        self._weight_gradient(x, dz, scratch, dbiases)
+        if not self.needs_input_gradient:
+            return None
+        dx = self._gradients.take(x.shape, self.dtype)
+        self._input_gradient(dz, scratch, dx)
+        return dx
+
+    def _own_config(self) -> dict[str, Any]:
+        init = initializers.config(self.init)
+        return {
+            "bias": self.bias,
+            "activation": None if self.activation is None else activations.describe(self.activation),
+            **({} if init is None else {"init": init}),
+        }
