@@ -3,7 +3,7 @@
     y[n,p,q,k] = f(b[k] + sum over r,s,c of x[n,i,j,c] * w[r,s,c,k])
     with i = p * stride + r * dilation - top and j = q * stride + s * dilation - left
 
-where pixels outside the image count as 0 and output group g sees only input group g. `padding` is (top, left):
+where pixels outside the image count as 0 and output group g sees input group g only. padding is (top, left):
 what lies below and to the right follows from y's shape. The forward pass and the weight gradient gather the
 windows into a matrix (im2col) for one BLAS product per group; the input gradient is one product per kernel
 tap, added where that tap read its pixels (col2im).

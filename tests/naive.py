@@ -1,0 +1,357 @@
+"""Every operation as obvious loops: the oracle of both backends.
+
+Same names and signatures as `fastnn.reference` and `fastnn.kernels`, one function per operation. Meant for
+small float64 arrays; nothing here is clever, fast or stable beyond what the formulas need. Loops run over samples,
+pixels and taps; only sums over channels are written as products of small arrays.
+"""
+
+import itertools
+import math
+
+import numpy as np
+
+INVERSE_ROOT_2PI = 1 / math.sqrt(2 * math.pi)
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def _gelu_tanh_inner(x):
+    return math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+
+
+def _gelu_tanh_slope(x):
+    s = sigmoid(2 * _gelu_tanh_inner(x))
+    return s + x * s * (1 - s) * 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x**2)
+
+
+# By activation code: f(x, alpha), then the slope from (x, alpha) or, where `from_output`, from (y, alpha).
+FUNCTIONS = {
+    0: lambda x, alpha: x,
+    1: lambda x, alpha: 0.0 if x <= 0 else x,
+    2: lambda x, alpha: x if x > 0 else alpha * x,
+    3: lambda x, alpha: x if x > 0 else alpha * math.expm1(x),
+    4: lambda x, alpha: x * math.erfc(-x / math.sqrt(2)) / 2,
+    5: lambda x, alpha: x * sigmoid(2 * _gelu_tanh_inner(x)),
+    6: lambda x, alpha: x * sigmoid(x),
+    7: lambda x, alpha: (x if x > 0 else 0.0) + math.log1p(math.exp(-abs(x))),
+    8: lambda x, alpha: sigmoid(x),
+    9: lambda x, alpha: math.tanh(x),
+}
+SLOPES = {
+    0: lambda x, alpha: 1.0,
+    1: lambda y, alpha: 1.0 if y > 0 else 0.0,
+    2: lambda y, alpha: 1.0 if y > 0 else alpha,
+    3: lambda y, alpha: 1.0 if y > 0 else y + alpha,
+    4: lambda x, alpha: (
+        math.erfc(-x / math.sqrt(2)) / 2 + x * math.exp(-(min(abs(x), 1e3) ** 2) / 2) * INVERSE_ROOT_2PI
+    ),
+    5: lambda x, alpha: _gelu_tanh_slope(x),
+    6: lambda x, alpha: sigmoid(x) + x * sigmoid(x) * (1 - sigmoid(x)),
+    7: lambda x, alpha: sigmoid(x),
+    8: lambda y, alpha: y * (1 - y),
+    9: lambda y, alpha: 1 - y * y,
+}
+SLOPE_FROM_INPUT = {4, 5, 6, 7}
+
+
+def activation_forward(activation, alpha, x, y):
+    for i in range(x.size):
+        y[i] = FUNCTIONS[activation](float(x[i]), alpha)
+
+
+def activation_backward(activation, alpha, x, y, dy, dx):
+    source = x if activation in SLOPE_FROM_INPUT else y
+    for i in range(dy.size):
+        slope = 1.0 if activation == 0 else SLOPES[activation](float(source[i]), alpha)
+        dx[i] = dy[i] * slope
+
+
+def softmax_forward(x, y):
+    for n in range(len(x)):
+        exponentials = [math.exp(value - max(x[n])) for value in x[n]]
+        for c in range(x.shape[1]):
+            y[n, c] = exponentials[c] / sum(exponentials)
+
+
+def softmax_backward(y, dy, dx):
+    for n, c, other in itertools.product(range(len(y)), range(y.shape[1]), range(y.shape[1])):
+        if other == 0:
+            dx[n, c] = 0
+        dx[n, c] += dy[n, other] * y[n, other] * ((other == c) - y[n, c])
+
+
+def log_softmax_forward(x, y):
+    for n in range(len(x)):
+        log_sum = max(x[n]) + math.log(sum(math.exp(value - max(x[n])) for value in x[n]))
+        for c in range(x.shape[1]):
+            y[n, c] = x[n, c] - log_sum
+
+
+def log_softmax_backward(y, dy, dx):
+    for n, c, other in itertools.product(range(len(y)), range(y.shape[1]), range(y.shape[1])):
+        if other == 0:
+            dx[n, c] = 0
+        dx[n, c] += dy[n, other] * ((other == c) - math.exp(y[n, c]))
+
+
+def _uniform(key, i):
+    mask = 2**64 - 1
+    z = (key + (i + 1) * 0x9E3779B97F4A7C15) & mask
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+    z ^= z >> 31
+    return (z >> 40) / 2**24
+
+
+def dropout_forward(rate, key, x, y):
+    for i in range(x.size):
+        y[i] = x[i] / (1 - rate) if _uniform(key, i) >= rate else 0.0
+
+
+def dropout_backward(rate, key, dy, dx):
+    for i in range(dy.size):
+        dx[i] = dy[i] / (1 - rate) if _uniform(key, i) >= rate else 0.0
+
+
+def dense_scratch_size(n, c, k):
+    return 0
+
+
+def dense_forward(x, w, b, activation, alpha, y):
+    for n, k in itertools.product(*map(range, y.shape)):
+        z = sum(x[n] * w[:, k]) + (b[k] if b.size else 0.0)
+        y[n, k] = FUNCTIONS[activation](float(z), alpha)
+
+
+def dense_weight_gradient(x, dz, scratch, dw, db):
+    for c, k in itertools.product(*map(range, dw.shape)):
+        dw[c, k] = sum(x[:, c] * dz[:, k])
+    for k in range(db.size):
+        db[k] = sum(dz[:, k])
+
+
+def dense_input_gradient(dz, w, dx):
+    for n, c in itertools.product(*map(range, dx.shape)):
+        dx[n, c] = sum(dz[n] * w[c])
+
+
+def _taps(x, y, size, stride, padding, dilation=(1, 1)):
+    """Every output pixel with every tap of its window and the input pixel there: n, p, q, r, s, i, j."""
+    n_h_w, p_q = x.shape[:3], y.shape[1:3]
+    for n, p, q, r, s in itertools.product(*map(range, (n_h_w[0], *p_q, *size))):
+        i = p * stride[0] + r * dilation[0] - padding[0]
+        j = q * stride[1] + s * dilation[1] - padding[1]
+        if 0 <= i < n_h_w[1] and 0 <= j < n_h_w[2]:
+            yield n, p, q, r, s, i, j
+
+
+def _channels(x, y, groups):
+    """The input and the output channels of each group."""
+    c, k = x.shape[3] // groups, y.shape[3] // groups
+    return [(slice(g * c, (g + 1) * c), slice(g * k, (g + 1) * k)) for g in range(groups)]
+
+
+def conv2d_scratch_size(x_shape, w_shape, y_shape, groups):
+    return 0
+
+
+def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, y):
+    y[:] = b if b.size else 0
+    for n, p, q, r, s, i, j in _taps(x, y, w.shape[:2], stride, padding, dilation):
+        for inputs, outputs in _channels(x, y, groups):
+            y[n, p, q, outputs] += x[n, i, j, inputs] @ w[r, s, :, outputs]
+    activation_forward(activation, alpha, y.reshape(-1), y.reshape(-1))
+
+
+def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw, db):
+    dw[:] = 0
+    for n, p, q, r, s, i, j in _taps(x, dz, dw.shape[:2], stride, padding, dilation):
+        for inputs, outputs in _channels(x, dz, groups):
+            dw[r, s, :, outputs] += x[n, i, j, inputs, None] * dz[n, p, q, None, outputs]
+    for k in range(db.size):
+        db[k] = sum(dz[..., k].flat)
+
+
+def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx):
+    dx[:] = 0
+    for n, p, q, r, s, i, j in _taps(dx, dz, w.shape[:2], stride, padding, dilation):
+        for inputs, outputs in _channels(dx, dz, groups):
+            dx[n, i, j, inputs] += w[r, s, :, outputs] @ dz[n, p, q, outputs]
+
+
+def max_pool2d_forward(x, size, stride, padding, index, y):
+    y[:] = -np.inf
+    seen = np.zeros(y.shape, bool)
+    for n, p, q, r, s, i, j in _taps(x, y, size, stride, padding):
+        for c in range(x.shape[3]):
+            value, best = x[n, i, j, c], y[n, p, q, c]
+            if not seen[n, p, q, c] or value > best or (value != value and best == best):
+                seen[n, p, q, c] = True
+                y[n, p, q, c] = value
+                if index.size:
+                    index[n, p, q, c] = r * size[1] + s
+
+
+def max_pool2d_backward(index, dy, size, stride, padding, dx):
+    dx[:] = 0
+    for n, p, q, r, s, i, j in _taps(dx, dy, size, stride, padding):
+        for c in range(dx.shape[3]):
+            if index[n, p, q, c] == r * size[1] + s:
+                dx[n, i, j, c] += dy[n, p, q, c]
+
+
+def _pool_count(p, q, size, stride, padding, image, count_include_pad):
+    """How many places of window (p, q) lie inside the image, or inside the image with its padding."""
+    top, left = padding if count_include_pad else (0, 0)
+    count = 0
+    for r, s in itertools.product(*map(range, size)):
+        i, j = p * stride[0] + r - padding[0], q * stride[1] + s - padding[1]
+        count += -top <= i < image[0] + top and -left <= j < image[1] + left
+    return count
+
+
+def avg_pool2d_forward(x, size, stride, padding, count_include_pad, y):
+    y[:] = 0
+    for n, p, q, _r, _s, i, j in _taps(x, y, size, stride, padding):
+        y[n, p, q] += x[n, i, j] / _pool_count(p, q, size, stride, padding, x.shape[1:3], count_include_pad)
+
+
+def avg_pool2d_backward(dy, size, stride, padding, count_include_pad, dx):
+    dx[:] = 0
+    for n, p, q, _r, _s, i, j in _taps(dx, dy, size, stride, padding):
+        dx[n, i, j] += dy[n, p, q] / _pool_count(
+            p, q, size, stride, padding, dx.shape[1:3], count_include_pad
+        )
+
+
+def global_avg_pool2d_forward(x, y):
+    for n, c in itertools.product(*map(range, y.shape)):
+        y[n, c] = sum(x[n, :, :, c].flat) / (x.shape[1] * x.shape[2])
+
+
+def global_avg_pool2d_backward(dy, dx):
+    for n, i, j, c in itertools.product(*map(range, dx.shape)):
+        dx[n, i, j, c] = dy[n, c] / (dx.shape[1] * dx.shape[2])
+
+
+def batch_norm_scratch_size(m, c):
+    return 0
+
+
+def batch_norm_forward(x, gamma, beta, eps, scratch, mean, var, y):
+    for c in range(x.shape[1]):
+        mean[c] = sum(x[:, c]) / len(x)
+        var[c] = sum((x[:, c] - mean[c]) ** 2) / len(x)
+    batch_norm_inference(x, gamma, beta, mean, var, eps, y)
+
+
+def batch_norm_backward(x, gamma, mean, var, eps, dy, scratch, dx, dgamma, dbeta):
+    batch_norm_inference_backward(x, gamma, mean, var, eps, dy, scratch, dx, dgamma, dbeta)
+    for m, c in itertools.product(*map(range, x.shape)):
+        deviation = math.sqrt(var[c] + eps)
+        xhat = (x[m, c] - mean[c]) / deviation
+        dx[m, c] -= gamma[c] / deviation * (dbeta[c] + xhat * dgamma[c]) / len(x)
+
+
+def batch_norm_inference(x, gamma, beta, mean, var, eps, y):
+    for m, c in itertools.product(*map(range, x.shape)):
+        y[m, c] = gamma[c] * (x[m, c] - mean[c]) / math.sqrt(var[c] + eps) + beta[c]
+
+
+def batch_norm_inference_backward(x, gamma, mean, var, eps, dy, scratch, dx, dgamma, dbeta):
+    dgamma[:] = dbeta[:] = 0
+    for m, c in itertools.product(*map(range, x.shape)):
+        deviation = math.sqrt(var[c] + eps)
+        dx[m, c] = dy[m, c] * gamma[c] / deviation
+        dgamma[c] += dy[m, c] * (x[m, c] - mean[c]) / deviation
+        dbeta[c] += dy[m, c]
+
+
+def softmax_cross_entropy_forward(logits, labels, class_weights, label_smoothing, probabilities, losses):
+    classes = logits.shape[1]
+    log_p = np.empty_like(probabilities)
+    softmax_forward(logits, probabilities)
+    log_softmax_forward(logits, log_p)
+    for n, label in enumerate(labels):
+        weights = class_weights if class_weights.size else np.ones(classes)
+        own = -weights[label] * log_p[n, label]
+        spread = sum(-weights[c] * log_p[n, c] for c in range(classes)) / classes
+        losses[n] = (1 - label_smoothing) * own + label_smoothing * spread
+
+
+def softmax_cross_entropy_backward(probabilities, labels, class_weights, label_smoothing, scale, dlogits):
+    classes = probabilities.shape[1]
+    weights = class_weights if class_weights.size else np.ones(classes)
+    for n, c in itertools.product(*map(range, dlogits.shape)):
+        dlogits[n, c] = 0
+        for target in range(
+            classes
+        ):  # the gradient of -log p[target] is p - one hot, times the target's share
+            share = (target == labels[n]) * (1 - label_smoothing) + label_smoothing / classes
+            dlogits[n, c] += scale * share * weights[target] * (probabilities[n, c] - (c == target))
+
+
+def binary_cross_entropy_forward(logits, targets, losses):
+    for i, (z, t) in enumerate(zip(logits, targets, strict=True)):
+        losses[i] = max(z, 0.0) - z * t + math.log1p(math.exp(-abs(z)))
+
+
+def binary_cross_entropy_backward(logits, targets, scale, dlogits):
+    for i, (z, t) in enumerate(zip(logits, targets, strict=True)):
+        dlogits[i] = scale * (sigmoid(z) - t)
+
+
+def mean_squared_error_forward(predictions, targets, losses):
+    for i in range(losses.size):
+        losses[i] = (predictions[i] - targets[i]) ** 2
+
+
+def mean_squared_error_backward(predictions, targets, scale, dpredictions):
+    for i in range(dpredictions.size):
+        dpredictions[i] = scale * 2 * (predictions[i] - targets[i])
+
+
+def sgd_update(dw, learning_rate, momentum, nesterov, weight_decay, v, w):
+    for i in range(w.size):
+        g = dw[i] + weight_decay * w[i]
+        velocity = momentum * (v[i] if v.size else 0.0) - learning_rate * g
+        if v.size:
+            v[i] = velocity
+        w[i] += momentum * velocity - learning_rate * g if nesterov else velocity
+
+
+def rmsprop_update(dw, learning_rate, rho, eps, momentum, s, v, w):
+    for i in range(w.size):
+        s[i] = rho * s[i] + (1 - rho) * dw[i] ** 2
+        velocity = momentum * (v[i] if v.size else 0.0) + learning_rate * dw[i] / (math.sqrt(s[i]) + eps)
+        if v.size:
+            v[i] = velocity
+        w[i] -= velocity
+
+
+def adam_update(dw, learning_rate, beta1, beta2, eps, weight_decay, decoupled, step, m, s, w):
+    for i in range(w.size):
+        g = dw[i] if decoupled else dw[i] + weight_decay * w[i]
+        m[i] = beta1 * m[i] + (1 - beta1) * g
+        s[i] = beta2 * s[i] + (1 - beta2) * g**2
+        m_hat, s_hat = m[i] / (1 - beta1**step), s[i] / (1 - beta2**step)
+        if decoupled:
+            w[i] -= learning_rate * weight_decay * w[i]
+        w[i] -= learning_rate * m_hat / (math.sqrt(s_hat) + eps)
+
+
+def clip_by_value(limit, g):
+    for i in range(g.size):
+        if abs(g[i]) > limit:
+            g[i] = math.copysign(limit, g[i])
+
+
+def sum_of_squares(g, out):
+    out[0] = sum(value * value for value in g.tolist())
+
+
+def scale(factor, g):
+    for i in range(g.size):
+        g[i] *= factor
