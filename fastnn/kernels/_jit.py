@@ -39,7 +39,8 @@ OPTIONS: dict[str, Any] = {
     # Never nnan or ninf: they delete NaN checks.
     "fastmath": {"contract", "reassoc", "nsz", "arcp"},
 }
-EXACT = OPTIONS | {"fastmath": {"contract"}}  # for code whose rounding steps must stay in order
+# For code whose rounding steps must stay in order; always inlined, because a loop around a call is not vectorised.
+EXACT = OPTIONS | {"fastmath": {"contract"}, "forceinline": True}
 CACHE_VARIABLE = "FASTNN_CACHE_DIR"
 
 _primitives: list[Primitive] = []

@@ -1,0 +1,341 @@
+"""Activations f(x) with their slopes f'(x), softmax and dropout; s is the logistic sigmoid, P the normal distribution.
+
+    relu        max(x, 0)                              1 where x > 0, else 0
+    leaky relu  x where x > 0, else alpha * x          1 where x > 0, else alpha
+    elu         x where x > 0, else alpha * (e^x - 1)  1 where x > 0, else f + alpha
+    gelu        x * P(x)                               P + x * exp(-x^2 / 2) / sqrt(2 pi)
+    gelu tanh   x * s(2u)                              s + x * s * (1 - s) * 2u'
+                    with u = sqrt(2 / pi) * (x + 0.044715 x^3)
+    silu        x * s(x)                               s + x * s * (1 - s)
+    softplus    log(1 + e^x)                           s(x)
+    sigmoid     s(x)                                   f * (1 - f)
+    tanh        tanh(x)                                1 - f^2
+
+GELU: Hendrycks and Gimpel 2016, arXiv:1606.08415, whose 0.5 * (1 + tanh u) is s(2u). NaN passes through.
+"""
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ._jit import kernel
+from ._math import BLOCK, CHUNK, chunks, exp, expm1, log, log1p_unit, normal, sigmoid, stack_block, tanh, typed
+from ._parallel import run
+
+IDENTITY = 0
+RELU = 1
+LEAKY_RELU = 2
+ELU = 3
+GELU = 4
+GELU_TANH = 5
+SILU = 6
+SOFTPLUS = 7
+SIGMOID = 8
+TANH = 9
+
+_GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
+_GELU_CUBE = 0.044715
+_BELL = 1 / math.sqrt(2 * math.pi)
+_END = 40.0  # beyond it both GELUs are 0 or x to the last bit, and powers of x could overflow
+_COST = 8  # of an exponential, in elements moved
+
+
+@kernel
+def activation_forward(activation, alpha, x, y):
+    """y = f(x), both (size,), maybe the same array.
+
+    `activation` is one of this module's codes; `alpha` is LEAKY_RELU's slope or ELU's alpha, else ignored.
+    """
+    cost = 1 if activation <= LEAKY_RELU else _COST
+    run(_forward_chunk, chunks(x.size), x.size * cost, (activation, alpha, x, y))
+
+
+@kernel
+def _forward_chunk(chunk, activation, alpha, x, y):
+    activate_span(activation, alpha, x, chunk * CHUNK, min((chunk + 1) * CHUNK, x.size), y)
+
+
+@kernel
+def activate_span(activation, alpha, x, start, stop, y):
+    """y[start:stop] = f(x[start:stop]), both 1-D, maybe the same array."""
+    for first in range(start, stop, BLOCK):
+        last = min(first + BLOCK, stop)
+        _activate_block(activation, typed(y[first], alpha), x[first:last], y[first:last])
+
+
+@kernel
+def _activate_block(activation, alpha, x, y):
+    result = stack_block(x)
+    n = x.size
+    zero, half = typed(alpha, 0.0), typed(alpha, 0.5)
+    if activation == RELU:
+        for i in range(n):
+            result[i] = zero if x[i] <= zero else x[i]
+    elif activation == LEAKY_RELU:
+        for i in range(n):
+            result[i] = x[i] if x[i] > zero else alpha * x[i]
+    elif activation == ELU:
+        for i in range(n):
+            result[i] = x[i] if x[i] > zero else alpha * expm1(x[i])
+    elif activation == GELU:
+        for i in range(n):
+            result[i] = x[i] * normal(x[i])[0]
+    elif activation == GELU_TANH:
+        for i in range(n):
+            result[i] = x[i] * _gelu_tanh_gate(x[i])
+    elif activation == SILU:
+        for i in range(n):
+            result[i] = x[i] * sigmoid(x[i])
+    elif activation == SOFTPLUS:
+        for i in range(n):
+            result[i] = half * (x[i] + abs(x[i])) + log1p_unit(exp(-abs(x[i])))
+    elif activation == SIGMOID:
+        for i in range(n):
+            result[i] = sigmoid(x[i])
+    elif activation == TANH:
+        for i in range(n):
+            result[i] = tanh(x[i])
+    else:
+        for i in range(n):
+            result[i] = x[i]
+    for i in range(n):
+        y[i] = result[i]
+
+
+@kernel
+def _gelu_tanh_gate(x):
+    x = _limited(x)
+    return sigmoid(typed(x, _GELU_SLOPE) * (x + typed(x, _GELU_CUBE) * x * x * x))
+
+
+@kernel
+def _limited(x):
+    low, high = typed(x, -_END), typed(x, _END)
+    x = low if x < low else x
+    return high if x > high else x
+
+
+@kernel
+def activation_backward(activation, alpha, x, y, dy, dx):
+    """dx = dy * f'(x), all (size,); dx may be one of the others.
+
+    RELU, LEAKY_RELU, ELU, SIGMOID and TANH read only the output y (x may have size 0); GELU, GELU_TANH, SILU and SOFTPLUS
+    read only the input x (y may have size 0). At 0, ReLU has slope 0 and LeakyReLU `alpha`.
+    """
+    reads_input = GELU <= activation <= SOFTPLUS
+    cost = _COST if reads_input else 1
+    run(_backward_chunk, chunks(dy.size), dy.size * cost, (activation, alpha, x if reads_input else y, dy, dx))
+
+
+@kernel
+def _backward_chunk(chunk, activation, alpha, source, dy, dx):
+    for first in range(chunk * CHUNK, min((chunk + 1) * CHUNK, dy.size), BLOCK):
+        last = min(first + BLOCK, dy.size)
+        known = source[first:last]  # empty where `activation` is IDENTITY, which reads neither
+        _differentiate_block(activation, typed(dy[first], alpha), known, dy[first:last], dx[first:last])
+
+
+@kernel
+def _differentiate_block(activation, alpha, source, dy, dx):
+    result = stack_block(dy)
+    n = dy.size
+    zero, one = typed(alpha, 0.0), typed(alpha, 1.0)
+    if activation == RELU:
+        for i in range(n):
+            result[i] = zero if source[i] <= zero else dy[i]
+    elif activation == LEAKY_RELU:
+        for i in range(n):
+            result[i] = dy[i] * (one if source[i] > zero else alpha)
+    elif activation == ELU:
+        for i in range(n):
+            result[i] = dy[i] * (one if source[i] > zero else source[i] + alpha)
+    elif activation == GELU:
+        for i in range(n):
+            below, bell = normal(source[i])
+            result[i] = dy[i] * (below + _limited(source[i]) * bell * typed(alpha, _BELL))
+    elif activation == GELU_TANH:
+        for i in range(n):
+            v = _limited(source[i])
+            s = _gelu_tanh_gate(v)
+            inner = typed(alpha, _GELU_SLOPE) * (one + typed(alpha, 3 * _GELU_CUBE) * v * v)
+            result[i] = dy[i] * (s + v * s * (one - s) * inner)
+    elif activation == SILU:
+        for i in range(n):
+            s = sigmoid(source[i])
+            result[i] = dy[i] * (s + source[i] * s * (one - s))
+    elif activation == SOFTPLUS:
+        for i in range(n):
+            result[i] = dy[i] * sigmoid(source[i])
+    elif activation == SIGMOID:
+        for i in range(n):
+            result[i] = dy[i] * (source[i] * (one - source[i]))
+    elif activation == TANH:
+        for i in range(n):
+            result[i] = dy[i] * (one - source[i] * source[i])
+    else:
+        for i in range(n):
+            result[i] = dy[i]
+    for i in range(n):
+        dx[i] = result[i]
+
+
+@kernel
+def softmax_forward(x, y):
+    """y (N, C) = softmax of each row of x (N, C)."""
+    run(_softmax_chunk, _row_chunks(x), x.size * _COST, (x, y))
+
+
+@kernel
+def _softmax_chunk(chunk, x, y):
+    first, last = row_span(chunk, x)
+    exponentials(x, first, last, y)
+    for i in range(first, last):
+        row = y[i]
+        inverse = typed(row[0], 1.0) / total(row)
+        for c in range(row.size):
+            row[c] *= inverse
+
+
+@kernel
+def exponentials(x, first, last, y):
+    """y[i] = exp(x[i] - max(x[i])) for the rows i of first..last."""
+    for i in range(first, last):
+        row, shifted = x[i], y[i]
+        top = maximum(row)
+        for c in range(row.size):
+            shifted[c] = row[c] - top
+    flat = y[first:last].reshape(-1)  # in one loop, so that short rows fill the vectors too
+    for i in range(flat.size):
+        flat[i] = exp(flat[i])
+
+
+@kernel
+def maximum(row):
+    """The largest element of row; NaN may be passed over."""
+    top = row[0]
+    for c in range(1, row.size):
+        top = row[c] if row[c] > top else top
+    return top
+
+
+@kernel
+def total(row):
+    """The sum of row."""
+    result = typed(row[0], 0.0)
+    for c in range(row.size):
+        result += row[c]
+    return result
+
+
+@kernel
+def softmax_backward(y, dy, dx):
+    """dx (N, C) = y * (dy - sum of dy * y over the row), with y the output."""
+    run(_softmax_backward_chunk, _row_chunks(y), y.size, (y, dy, dx))
+
+
+@kernel
+def _softmax_backward_chunk(chunk, y, dy, dx):
+    first, last = row_span(chunk, y)
+    for i in range(first, last):
+        p, dp, dz = y[i], dy[i], dx[i]
+        inner = typed(p[0], 0.0)
+        for c in range(p.size):
+            inner += dp[c] * p[c]
+        for c in range(p.size):
+            dz[c] = p[c] * (dp[c] - inner)
+
+
+@kernel
+def log_softmax_forward(x, y):
+    """y (N, C) = log softmax of each row of x (N, C)."""
+    run(_log_softmax_chunk, _row_chunks(x), x.size * _COST, (x, y))
+
+
+@kernel
+def _log_softmax_chunk(chunk, x, y):
+    first, last = row_span(chunk, x)
+    exponentials(x, first, last, y)
+    for i in range(first, last):
+        row, out = x[i], y[i]
+        top, size = maximum(row), log(total(out))
+        for c in range(row.size):
+            out[c] = (row[c] - top) - size
+
+
+@kernel
+def log_softmax_backward(y, dy, dx):
+    """dx (N, C) = dy - exp(y) * sum of dy over the row, with y the output."""
+    run(_log_softmax_backward_chunk, _row_chunks(y), y.size * _COST, (y, dy, dx))
+
+
+@kernel
+def _log_softmax_backward_chunk(chunk, y, dy, dx):
+    first, last = row_span(chunk, y)
+    p, out = y[first:last].reshape(-1), dx[first:last].reshape(-1)
+    for i in range(p.size):
+        out[i] = exp(p[i])
+    for i in range(first, last):
+        dp, dz = dy[i], dx[i]
+        mass = total(dp)
+        for c in range(dp.size):
+            dz[c] = dp[c] - dz[c] * mass
+
+
+@kernel
+def _row_chunks(x):
+    rows = rows_per_chunk(x)
+    return (x.shape[0] + rows - 1) // rows
+
+
+@kernel
+def rows_per_chunk(x):
+    """How many rows of x (N, C) make a chunk."""
+    return max(1, CHUNK // x.shape[1])
+
+
+@kernel
+def row_span(chunk, x):
+    """The first row of a chunk of x (N, C), and the one after its last."""
+    rows = rows_per_chunk(x)
+    return chunk * rows, min((chunk + 1) * rows, x.shape[0])
+
+
+@kernel
+def dropout_forward(rate, key, x, y):
+    """y = x / (1 - rate) where the key keeps the element, else 0; x and y (size,), maybe the same array.
+
+    Element i is kept when its uniform number, a pure function of (key, i), is at least `rate`; 0 <= rate < 1.
+    """
+    run(_dropout_chunk, chunks(x.size), x.size * 2, (rate, key, x, y))
+
+
+@kernel
+def dropout_backward(rate, key, dy, dx):
+    """dx = dy / (1 - rate) where the key keeps the element, else 0: dropout is its own gradient."""
+    run(_dropout_chunk, chunks(dy.size), dy.size * 2, (rate, key, dy, dx))
+
+
+@kernel
+def _dropout_chunk(chunk, rate, key, x, y):
+    for first in range(chunk * CHUNK, min((chunk + 1) * CHUNK, x.size), BLOCK):
+        last = min(first + BLOCK, x.size)
+        _drop_block(rate, np.uint64(key), np.uint64(first + 1), x[first:last], y[first:last])
+
+
+@kernel
+def _drop_block(rate, key, first, x, y):
+    """Element i's number is 24 bits of splitmix64 (Steele, Lea, Flood 2014) after i + 1 steps."""
+    result = stack_block(x)
+    zero, factor = typed(x[0], 0.0), typed(x[0], 1.0 / (1.0 - rate))
+    limit = np.uint64(math.ceil(rate * 16777216.0))  # u >= rate for u = bits / 2^24
+    for i in range(x.size):
+        z = key + (first + np.uint64(i)) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = z ^ (z >> np.uint64(31))
+        result[i] = x[i] * factor if (z >> np.uint64(40)) >= limit else zero
+    for i in range(x.size):
+        y[i] = result[i]
