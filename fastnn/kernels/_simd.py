@@ -1,0 +1,438 @@
+"""Vector types and the SIMD register tile: what LLVM does not make of a plain triple loop. Nothing else is here.
+
+The tile computes   C[i, j] = start + sum_o sum_k A[i*a_row + o*a_outer + k*a_k] * B[o*b_outer + k*b_row + j]
+for a few rows i and a few vectors of columns j, with all accumulators in registers. With the strides as arguments it
+serves   Y = X @ W (a_k = 1),   dW = X.T @ dY (a_row = 1, no transposed copy),   and convolutions, whose rows i are
+neighbouring pixels and whose double sum runs over kernel rows o and the contiguous inputs k of one kernel row.
+
+`gemm` cuts m x n outputs into tiles. It is compiled once per machine and float type, as a primitive that every dense and
+convolution kernel calls.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+from ._jit import Primitive
+
+_FEATURES = set(cpu_target.target_context.codegen().magic_tuple()[2].split(","))
+_TRIPLE, _CPU = cpu_target.target_context.codegen().magic_tuple()[:2]
+
+# Bytes of a vector, most rows of a tile, and most accumulators. The accumulators, a tile's vectors of B and one
+# broadcast have to fit into the registers: 32 on AVX-512 and ARM, 16 elsewhere.
+if "+avx512f" in _FEATURES:
+    INSTRUCTIONS, VECTOR_BYTES, MAX_ROWS, MAX_ACCUMULATORS = "AVX-512", 64, 14, 28
+elif "+avx" in _FEATURES:
+    INSTRUCTIONS, VECTOR_BYTES, MAX_ROWS, MAX_ACCUMULATORS = "AVX2" if "+avx2" in _FEATURES else "AVX", 32, 6, 12
+elif _TRIPLE.startswith(("aarch64", "arm64")):
+    INSTRUCTIONS, VECTOR_BYTES, MAX_ROWS, MAX_ACCUMULATORS = "NEON", 16, 12, 24
+else:
+    INSTRUCTIONS, VECTOR_BYTES, MAX_ROWS, MAX_ACCUMULATORS = "generic 128-bit", 16, 6, 12
+VECTORS = 2  # per tile row; WIDE_VECTORS where there are few rows
+WIDE_VECTORS = 4
+WIDE_ROWS = MAX_ACCUMULATORS // WIDE_VECTORS if MAX_ACCUMULATORS >= 24 else 2
+
+# Flags of gemm
+ACCUMULATE = 1  # start from C's old values instead of the bias or zero
+RELU = 2  # write max(C, 0)
+
+
+def lanes(dtype: Any) -> int:
+    """Return the number of elements in a vector of this float type."""
+    return VECTOR_BYTES // np.dtype(dtype).itemsize
+
+
+def describe() -> str:
+    """Return the instruction set and the tile as text for `fastnn info`."""
+    return f"{INSTRUCTIONS}, {MAX_ROWS} x {VECTORS * lanes(np.float32)} float32"
+
+
+class _Emitter:
+    """Emits vector loads, stores and arithmetic of one float type."""
+
+    def __init__(self, builder: Any, bits: int) -> None:
+        self.builder = builder
+        self.bytes = bits // 8
+        self.lanes = VECTOR_BYTES // self.bytes
+        self.i64, self.i32 = ir.IntType(64), ir.IntType(32)
+        self.scalar = ir.FloatType() if bits == 32 else ir.DoubleType()
+        self.vector = ir.VectorType(self.scalar, self.lanes)
+        self.mask_type = ir.VectorType(ir.IntType(1), self.lanes)
+        self.suffix = f"v{self.lanes}f{bits}"
+
+    def const(self, n: int) -> Any:
+        return ir.Constant(self.i64, n)
+
+    def splat(self, value: float) -> Any:
+        return ir.Constant(self.vector, [value] * self.lanes)
+
+    def pointer(self, address: Any, vector: int, to: Any) -> Any:
+        at = self.builder.add(address, self.const(vector * VECTOR_BYTES))
+        return self.builder.inttoptr(at, to.as_pointer())
+
+    def _intrinsic(self, name: str, result: Any, arguments: list[Any]) -> Any:
+        return cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(result, arguments), name)
+
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        # fmuladd fuses where the CPU can; llvm.fma would call libm on CPUs without FMA.
+        return self.builder.call(self._intrinsic(f"llvm.fmuladd.{self.suffix}", self.vector, [self.vector] * 3), [a, b, c])
+
+    def broadcast(self, address: Any) -> Any:
+        value = self.builder.load(self.builder.inttoptr(address, self.scalar.as_pointer()))
+        value.align = self.bytes
+        return self.spread(value)
+
+    def spread(self, value: Any) -> Any:
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        lane0 = self.builder.insert_element(undefined, value, ir.Constant(self.i32, 0))
+        return self.builder.shuffle_vector(lane0, undefined, ir.Constant(ir.VectorType(self.i32, self.lanes), [0] * self.lanes))
+
+    def mask(self, count: Any) -> Any:
+        """Return the mask of the first `count` lanes."""
+        wide = ir.VectorType(self.i64, self.lanes)
+        undefined = ir.Constant(wide, ir.Undefined)
+        lane0 = self.builder.insert_element(undefined, count, ir.Constant(self.i32, 0))
+        counts = self.builder.shuffle_vector(lane0, undefined, ir.Constant(ir.VectorType(self.i32, self.lanes), [0] * self.lanes))
+        return self.builder.icmp_signed("<", ir.Constant(wide, list(range(self.lanes))), counts)
+
+    def load(self, address: Any, vector: int, mask: Any = None) -> Any:
+        pointer = self.pointer(address, vector, self.vector)
+        if mask is None:
+            value = self.builder.load(pointer)
+            value.align = self.bytes
+            return value
+        types_ = [pointer.type, self.i32, self.mask_type, self.vector]
+        function = self._intrinsic(f"llvm.masked.load.{self.suffix}.p0", self.vector, types_)
+        return self.builder.call(function, [pointer, ir.Constant(self.i32, self.bytes), mask, self.splat(0.0)])
+
+    def store(self, value: Any, address: Any, vector: int, mask: Any = None) -> None:
+        pointer = self.pointer(address, vector, self.vector)
+        if mask is None:
+            self.builder.store(value, pointer).align = self.bytes
+            return
+        types_ = [self.vector, pointer.type, self.i32, self.mask_type]
+        function = self._intrinsic(f"llvm.masked.store.{self.suffix}.p0", ir.VoidType(), types_)
+        self.builder.call(function, [value, pointer, ir.Constant(self.i32, self.bytes), mask])
+
+
+def _emit_tile(emit: _Emitter, rows: int, vectors: int, masked: bool, arguments: dict[str, Any]) -> None:
+    """Emit the body of one tile at the builder's position. Strides are in bytes."""
+    builder, const = emit.builder, emit.const
+    a_row, a_outer, a_k, b_outer, b_row, c, c_row, start, start_row = (
+        arguments[name] for name in "a_row a_outer a_k b_outer b_row c c_row start start_row".split()
+    )
+    mask = emit.mask(builder.sub(arguments["columns"], const((vectors - 1) * emit.lanes))) if masked else None
+    masks = [None] * (vectors - 1) + [mask]
+    grid = [(i, j) for i in range(rows) for j in range(vectors)]
+
+    def row_addresses(base: Any, step: Any) -> list[Any]:
+        addresses = [base]
+        for _ in range(rows - 1):
+            addresses.append(builder.add(addresses[-1], step))
+        return addresses
+
+    starts = row_addresses(start, start_row)
+    first = [emit.load(starts[i], j, masks[j]) for i, j in grid]
+    entry = builder.block
+    outer_loop, inner_loop, outer_end, done = (builder.append_basic_block(n) for n in ("outer", "inner", "outer_end", "done"))
+    some = builder.mul(arguments["outer"], arguments["inner"])
+    builder.cbranch(builder.icmp_signed(">", some, const(0)), outer_loop, done)
+
+    builder.position_at_end(outer_loop)
+    o, a_start, b_start = (builder.phi(emit.i64) for _ in range(3))
+    outer_acc = [builder.phi(emit.vector) for _ in grid]
+    for phi, value in zip([o, a_start, b_start, *outer_acc], [const(0), arguments["a"], arguments["b"], *first], strict=True):
+        phi.add_incoming(value, entry)
+    builder.branch(inner_loop)
+
+    builder.position_at_end(inner_loop)
+    k, a, b = (builder.phi(emit.i64) for _ in range(3))
+    acc = [builder.phi(emit.vector) for _ in grid]
+    for phi, value in zip([k, a, b, *acc], [const(0), a_start, b_start, *outer_acc], strict=True):
+        phi.add_incoming(value, outer_loop)
+    b_vectors = [emit.load(b, j, masks[j]) for j in range(vectors)]
+    new = []
+    for i, address in enumerate(row_addresses(a, a_row)):
+        a_vector = emit.broadcast(address)
+        new += [emit.fma(a_vector, b_vectors[j], acc[i * vectors + j]) for j in range(vectors)]
+    k_next = builder.add(k, const(1))
+    nexts = [k_next, builder.add(a, a_k), builder.add(b, b_row), *new]
+    for phi, value in zip([k, a, b, *acc], nexts, strict=True):
+        phi.add_incoming(value, inner_loop)
+    builder.cbranch(builder.icmp_signed("<", k_next, arguments["inner"]), inner_loop, outer_end)
+
+    builder.position_at_end(outer_end)
+    o_next = builder.add(o, const(1))
+    nexts = [o_next, builder.add(a_start, a_outer), builder.add(b_start, b_outer), *new]
+    for phi, value in zip([o, a_start, b_start, *outer_acc], nexts, strict=True):
+        phi.add_incoming(value, outer_end)
+    builder.cbranch(builder.icmp_signed("<", o_next, arguments["outer"]), outer_loop, done)
+
+    builder.position_at_end(done)
+    results = [builder.phi(emit.vector) for _ in grid]
+    for phi, empty, value in zip(results, first, new, strict=True):
+        phi.add_incoming(empty, entry)
+        phi.add_incoming(value, outer_end)
+    floor = arguments["floor"]
+    for (i, j), value, address in zip(grid, results, [a for a in row_addresses(c, c_row) for _ in range(vectors)], strict=True):
+        below = builder.fcmp_ordered("<", value, floor)  # false for NaN: NaN is kept
+        emit.store(builder.select(below, floor, value), address, j, masks[j])
+
+
+def _shapes() -> list[tuple[int, int]]:
+    """Return the (rows, vectors) of all tiles."""
+    narrow = [(rows, vectors) for rows in range(1, MAX_ROWS + 1) for vectors in range(1, VECTORS + 1)]
+    return narrow + [(rows, WIDE_VECTORS) for rows in range(1, WIDE_ROWS + 1)]
+
+
+def _make_tile(bits: int) -> Any:
+    """Return the intrinsic tile(rows, columns, ...) that jumps to the tile of that shape. Addresses; strides in elements."""
+
+    @intrinsic
+    def tile(
+        typingctx: Any, rows: Any, columns: Any, outer: Any, inner: Any, a: Any, a_row: Any, a_outer: Any, a_k: Any,
+        b: Any, b_outer: Any, b_row: Any, c: Any, c_row: Any, bias: Any, flags: Any,
+    ) -> Any:  # fmt: skip
+        names = "rows columns outer inner a a_row a_outer a_k b b_outer b_row c c_row bias flags".split()
+
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            emit = _Emitter(builder, bits)
+            arguments = dict(zip(names, values, strict=True))
+            for name in ("a_row", "a_outer", "a_k", "b_outer", "b_row", "c_row"):
+                arguments[name] = builder.mul(arguments[name], emit.const(emit.bytes))
+            # Accumulators start from C, from the bias (the same for each row), or from a row of zeros.
+            zeros = cgutils.global_constant(builder.module, f"zeros{bits}", ir.Constant(ir.ArrayType(emit.vector, WIDE_VECTORS), None))
+            flags, bias = arguments["flags"], arguments["bias"]
+            accumulate = builder.icmp_signed("!=", builder.and_(flags, emit.const(ACCUMULATE)), emit.const(0))
+            relu = builder.icmp_signed("!=", builder.and_(flags, emit.const(RELU)), emit.const(0))
+            no_bias = builder.icmp_signed("==", bias, emit.const(0))
+            fixed = builder.select(no_bias, builder.ptrtoint(zeros, emit.i64), bias)
+            arguments["start"] = builder.select(accumulate, arguments["c"], fixed)
+            arguments["start_row"] = builder.select(accumulate, arguments["c_row"], emit.const(0))
+            arguments["floor"] = builder.select(relu, emit.splat(0.0), emit.splat(float("-inf")))
+
+            rows, columns = arguments["rows"], arguments["columns"]
+            vectors = builder.sdiv(builder.add(columns, emit.const(emit.lanes - 1)), emit.const(emit.lanes))
+            partial = builder.icmp_signed("!=", builder.srem(columns, emit.const(emit.lanes)), emit.const(0))
+            case = builder.add(builder.mul(rows, emit.const(2 * (WIDE_VECTORS + 1))), builder.mul(vectors, emit.const(2)))
+            case = builder.add(case, builder.zext(partial, emit.i64))
+            end = builder.append_basic_block("tile_end")
+            switch = builder.switch(case, end)
+            for tile_rows, tile_vectors in _shapes():
+                for masked in (False, True):
+                    block = builder.append_basic_block(f"tile_{tile_rows}x{tile_vectors}")
+                    switch.add_case(emit.const(tile_rows * 2 * (WIDE_VECTORS + 1) + tile_vectors * 2 + masked), block)
+                    builder.position_at_end(block)
+                    _emit_tile(emit, tile_rows, tile_vectors, masked, arguments)
+                    builder.branch(end)
+            builder.position_at_end(end)
+            return context.get_dummy_value()
+
+        return types.void(*[types.intp] * len(names)), codegen
+
+    return tile
+
+
+def _make_gemm(tile: Any, lanes: int) -> Any:
+    itemsize = VECTOR_BYTES // lanes
+    width, wide = VECTORS * lanes, WIDE_VECTORS * lanes
+
+    def gemm(
+        m: int, n: int, outer: int, inner: int, a: int, a_row: int, a_outer: int, a_k: int,
+        b: int, b_outer: int, b_row: int, c: int, c_row: int, bias: int, flags: int,
+    ) -> None:  # fmt: skip
+        tiles = (m + MAX_ROWS - 1) // MAX_ROWS
+        rows, extra = m // tiles, m % tiles  # tiles of equal height, give or take a row
+        j = 0
+        while j < n:
+            columns = min(n - j, width)
+            if m <= WIDE_ROWS and n - j >= wide:
+                columns = wide
+            bias_at = bias + j * itemsize if bias != 0 else 0
+            i = 0
+            for t in range(tiles):
+                height = rows + 1 if t < extra else rows
+                tile(
+                    height, columns, outer, inner, a + i * a_row * itemsize, a_row, a_outer, a_k,
+                    b + j * itemsize, b_outer, b_row, c + (i * c_row + j) * itemsize, c_row, bias_at, flags,
+                )  # fmt: skip
+                i += height
+            j += columns
+
+    return gemm
+
+
+def _emit_transpose(emit: _Emitter, masked: bool, source: Any, source_row: Any, to: Any, to_row: Any, rows: Any, columns: Any) -> None:
+    """Emit the transpose of one block of vectors, in log2(lanes) steps that swap ever larger off-diagonal squares."""
+    builder, n = emit.builder, emit.lanes
+
+    def masks(count: Any, length: Any) -> list[Any]:
+        """The mask of `length` lanes for the first `count` vectors, of none for the others."""
+        if not masked:
+            return [None] * n
+        inside, nothing = emit.mask(length), ir.Constant(emit.mask_type, [0] * n)
+        return [builder.select(builder.icmp_signed("<", emit.const(i), count), inside, nothing) for i in range(n)]
+
+    def at(base: Any, row: Any, i: int) -> Any:
+        return builder.add(base, builder.mul(row, emit.const(i)))
+
+    block = [emit.load(at(source, source_row, i), 0, mask) for i, mask in enumerate(masks(rows, columns))]
+    distance = 1
+    while distance < n:
+        index = [i for i in range(n) if not i & distance]
+        low = [i if not i & distance else n + i - distance for i in range(n)]
+        high = [i + distance if not i & distance else n + i for i in range(n)]
+        pattern = ir.VectorType(emit.i32, n)
+        for i in index:
+            pair = block[i], block[i + distance]
+            block[i] = builder.shuffle_vector(*pair, ir.Constant(pattern, low))
+            block[i + distance] = builder.shuffle_vector(*pair, ir.Constant(pattern, high))
+        distance *= 2
+    for i, mask in enumerate(masks(columns, rows)):
+        emit.store(block[i], at(to, to_row, i), 0, mask)
+
+
+def _make_transpose_block(bits: int) -> Any:
+    @intrinsic
+    def transpose_block(typingctx: Any, source: Any, source_row: Any, to: Any, to_row: Any, rows: Any, columns: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            emit = _Emitter(builder, bits)
+            source, source_row, to, to_row, rows, columns = values
+            source_row, to_row = (builder.mul(v, emit.const(emit.bytes)) for v in (source_row, to_row))
+            full = builder.icmp_signed("==", builder.add(rows, columns), emit.const(2 * emit.lanes))
+            with builder.if_else(full) as (whole, part):
+                with whole:
+                    _emit_transpose(emit, False, source, source_row, to, to_row, rows, columns)
+                with part:
+                    _emit_transpose(emit, True, source, source_row, to, to_row, rows, columns)
+            return context.get_dummy_value()
+
+        return types.void(*[types.intp] * 6), codegen
+
+    return transpose_block
+
+
+def _make_transpose(transpose_block: Any, lanes: int) -> Any:
+    itemsize = VECTOR_BYTES // lanes
+
+    def transpose(rows: int, columns: int, source: int, source_row: int, to: int, to_row: int) -> None:
+        for i in range(0, rows, lanes):
+            for j in range(0, columns, lanes):
+                transpose_block(
+                    source + (i * source_row + j) * itemsize, source_row, to + (j * to_row + i) * itemsize, to_row,
+                    min(lanes, rows - i), min(lanes, columns - j),
+                )  # fmt: skip
+
+    return transpose
+
+
+def _make_copy_vector(bits: int) -> Any:
+    @intrinsic
+    def copy_vector(typingctx: Any, source: Any, to: Any, count: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            emit = _Emitter(builder, bits)
+            source, to, count = values
+            with builder.if_else(builder.icmp_signed(">=", count, emit.const(emit.lanes))) as (whole, part):
+                with whole:
+                    emit.store(emit.load(source, 0), to, 0)
+                with part:
+                    mask = emit.mask(count)
+                    emit.store(emit.load(source, 0, mask), to, 0, mask)
+            return context.get_dummy_value()
+
+        return types.void(*[types.intp] * 3), codegen
+
+    return copy_vector
+
+
+def _make_copy(copy_vector: Any, lanes: int) -> Any:
+    itemsize = VECTOR_BYTES // lanes
+
+    def copy(rows: int, columns: int, source: int, source_row: int, to: int, to_row: int) -> None:
+        for i in range(rows):
+            for j in range(0, columns, lanes):
+                copy_vector(source + (i * source_row + j) * itemsize, to + (i * to_row + j) * itemsize, columns - j)
+
+    return copy
+
+
+_GEMM, _BLOCK = types.void(*[types.intp] * 15), types.void(*[types.intp] * 6)
+_tile32, _tile64 = _make_tile(32), _make_tile(64)
+_transpose_block32, _transpose_block64 = _make_transpose_block(32), _make_transpose_block(64)
+_copy_vector32, _copy_vector64 = _make_copy_vector(32), _make_copy_vector(64)
+_PRIMITIVES = {
+    ("gemm", types.float32): Primitive(_make_gemm(_tile32, lanes(np.float32)), "gemm_f32", _GEMM),
+    ("gemm", types.float64): Primitive(_make_gemm(_tile64, lanes(np.float64)), "gemm_f64", _GEMM),
+    ("transpose", types.float32): Primitive(_make_transpose(_transpose_block32, lanes(np.float32)), "transpose_f32", _BLOCK),
+    ("transpose", types.float64): Primitive(_make_transpose(_transpose_block64, lanes(np.float64)), "transpose_f64", _BLOCK),
+    ("copy", types.float32): Primitive(_make_copy(_copy_vector32, lanes(np.float32)), "copy_f32", _BLOCK),
+    ("copy", types.float64): Primitive(_make_copy(_copy_vector64, lanes(np.float64)), "copy_f64", _BLOCK),
+}
+
+
+def _call(name: str, like: Any, count: int) -> Any:
+    """Return signature and code of a call to the primitive of `like`'s float type with `count` integer arguments."""
+    symbol = _PRIMITIVES[name, like.dtype].symbol
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        function_type = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * count)
+        builder.call(cgutils.get_or_insert_function(builder.module, function_type, symbol), values[1:])
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.intp] * count), codegen
+
+
+@intrinsic
+def gemm(
+    typingctx: Any, like: Any, m: Any, n: Any, outer: Any, inner: Any, a: Any, a_row: Any, a_outer: Any, a_k: Any,
+    b: Any, b_outer: Any, b_row: Any, c: Any, c_row: Any, bias: Any, flags: Any,
+) -> Any:  # fmt: skip
+    """C[i, j] = start + sum_o sum_k A[i*a_row + o*a_outer + k*a_k] * B[o*b_outer + k*b_row + j], i < m, j < n.
+
+    `like`: any array of the float type. a, b, c, bias: addresses; all strides in elements. m > 0.
+    start: C with ACCUMULATE, else bias[j], else (bias address 0) zero.
+    """
+    return _call("gemm", like, 15)
+
+
+@intrinsic
+def transpose(typingctx: Any, like: Any, rows: Any, columns: Any, source: Any, source_row: Any, to: Any, to_row: Any) -> Any:
+    """to[j, i] = source[i, j] for i < rows, j < columns. Addresses; row strides in elements."""
+    return _call("transpose", like, 6)
+
+
+@intrinsic
+def copy(typingctx: Any, like: Any, rows: Any, columns: Any, source: Any, source_row: Any, to: Any, to_row: Any) -> Any:
+    """to[i, j] = source[i, j] for i < rows, j < columns. Addresses; row strides in elements."""
+    return _call("copy", like, 6)
+
+
+@intrinsic
+def address(typingctx: Any, array: Any, offset: Any) -> Any:
+    """Return the address of the element at `offset` in the C-contiguous `array`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, values[0]).data
+        return builder.ptrtoint(builder.gep(data, [values[1]]), ir.IntType(64))
+
+    return types.intp(array, types.intp), codegen
+
+
+@intrinsic(prefer_literal=True)
+def stack(typingctx: Any, size: Any) -> Any:
+    """Return the address of `size` (a constant) bytes on the stack, aligned to a cache line, valid in this call only."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        with builder.goto_entry_block():
+            memory = builder.alloca(ir.IntType(8), ir.Constant(ir.IntType(64), size.literal_value))
+            memory.align = 64
+        return builder.ptrtoint(memory, ir.IntType(64))
+
+    return types.intp(size), codegen

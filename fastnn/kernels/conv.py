@@ -1,0 +1,267 @@
+"""Two-dimensional convolution y = f(x * w + b) and its gradients, without im2col.
+
+The inputs of one kernel row are contiguous in NHWC, so a row of outputs is a strided product (see `gemm` in _simd.py):
+its rows are neighbouring pixels, its double sum runs over the kernel's rows and over the S*C inputs of a kernel row.
+Pixels whose window crosses the left or right edge are taken column by column, as products with a longer row stride.
+
+The input gradient is the same convolution with flipped, transposed weights, one set for each residue of the stride. The
+weight gradient uses the same tile with inputs as rows and pixels as the inner index.
+"""
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+from math import gcd
+
+from ._jit import kernel
+from ._parallel import run
+from ._simd import ACCUMULATE, RELU, address, gemm, transpose
+
+CHUNKS = 8  # wanted at least, for the thread pool
+BLOCK = 64  # output channels in one chunk of the weight gradient
+NARROW = 12  # fewer input channels than this: the weight gradient joins those of a whole kernel row
+
+
+def conv2d_scratch_size(x_shape, w_shape, y_shape, groups):
+    """Return the number of elements that both gradients want as scratch."""
+    weights = w_shape[0] * w_shape[1] * w_shape[2] * w_shape[3]
+    return min(x_shape[0], CHUNKS) * (weights + w_shape[3])
+
+
+@kernel
+def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, y):
+    """y (N, P, Q, K) = f(x (N, H, W, C) * w (R, S, C/groups, K) + b); padding is (top, left), the rest follows from y."""
+    bands = _bands(y.shape[0], y.shape[1])
+    work = y.size * w.size // w.shape[3] // 16
+    run(_forward_chunk, y.shape[0] * bands, work, (bands, x, w, b, stride, padding, dilation, groups, activation, alpha, y))
+
+
+@kernel
+def _forward_chunk(chunk, bands, x, w, b, stride, padding, dilation, groups, activation, alpha, y):
+    (_, height, width, c), (taps_h, taps_w, cg, k) = x.shape, w.shape
+    _, rows, columns, _ = y.shape
+    n, band = chunk // bands, chunk % bands
+    _image(x, address(x, n * height * width * c), height, width, c, address(w, 0), taps_h, taps_w, cg, k,
+           address(b, 0) if b.size > 0 else 0, stride, padding, dilation, groups, RELU if activation == 1 else 0,
+           address(y, n * rows * columns * k), band * rows // bands, (band + 1) * rows // bands, columns,
+           columns * k, k)  # fmt: skip
+
+
+@kernel
+def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx):
+    """dx (N, H, W, C) from dz (N, P, Q, K)."""
+    bands = _bands(dx.shape[0], dx.shape[1])
+    work = dz.size * w.size // w.shape[3] // 16
+    _flip(w, stride, padding, dilation, groups, scratch)
+    run(_input_chunk, dx.shape[0] * bands, work, (bands, dz, w, stride, padding, dilation, groups, scratch, dx))
+
+
+@kernel
+def _input_chunk(chunk, bands, dz, w, stride, padding, dilation, groups, flipped, dx):
+    (_, rows, columns, k), (taps_h, taps_w, cg, _) = dz.shape, w.shape
+    _, height, width, c = dx.shape
+    n, band = chunk // bands, chunk % bands
+    h0, h1 = band * height // bands, (band + 1) * height // bands
+    offset = 0
+    for i in range(stride[0]):
+        _, _, count_h, pad_h, spread_h = _residue(i, stride[0], dilation[0], padding[0], taps_h)
+        for j in range(stride[1]):
+            _, _, count_w, pad_w, spread_w = _residue(j, stride[1], dilation[1], padding[1], taps_w)
+            first, last = (h0 - i + stride[0] - 1) // stride[0], (h1 - i + stride[0] - 1) // stride[0]
+            _image(dz, address(dz, n * rows * columns * k), rows, columns, k,
+                   address(flipped, offset), count_h, count_w, k // groups, c, 0,
+                   (1, 1), (pad_h, pad_w), (spread_h, spread_w), groups, 0,
+                   address(dx, ((n * height + i) * width + j) * c), first, last, (width - j + stride[1] - 1) // stride[1],
+                   stride[0] * width * c, stride[1] * c)  # fmt: skip
+            offset += count_h * count_w * k // groups * c
+
+
+@kernel
+def _residue(position, stride, dilation, padding, taps):
+    """Return the taps that reach inputs at position + stride*a, as a convolution of stride 1 along one axis.
+
+    Output i and tap r reach input i*stride - padding + r*dilation. Solved for i, with the taps counted down:
+    i = a - pad + t*spread for tap r = first + (count - 1 - t)*step.
+    """
+    shared = gcd(stride, dilation)
+    step, spread = stride // shared, dilation // shared
+    first, count, pad = 0, 0, 0
+    for r in range(min(step, taps)):
+        if (position + padding - r * dilation) % stride == 0:
+            first, count = r, (taps - r + step - 1) // step
+            pad = (count - 1) * spread - (position + padding - r * dilation) // stride
+    return first, step, count, pad, spread
+
+
+@kernel
+def _flip(w, stride, padding, dilation, groups, flipped):
+    """Write the weights of each residue, taps reversed and channels transposed: (taps, taps, K/groups, C) each."""
+    taps_h, taps_w, cg, k = w.shape
+    kg, c = k // groups, cg * groups
+    to = 0
+    for i in range(stride[0]):
+        first_h, step_h, count_h, _, _ = _residue(i, stride[0], dilation[0], padding[0], taps_h)
+        for j in range(stride[1]):
+            first_w, step_w, count_w, _, _ = _residue(j, stride[1], dilation[1], padding[1], taps_w)
+            for t in range(count_h):
+                for u in range(count_w):
+                    r, s = first_h + (count_h - 1 - t) * step_h, first_w + (count_w - 1 - u) * step_w
+                    for group in range(groups):
+                        source = address(w, (r * taps_w + s) * cg * k + group * kg)
+                        transpose(w, cg, kg, source, k, address(flipped, to + group * cg), c)
+                    to += kg * c
+
+
+@kernel
+def _bands(images, rows):
+    """Return into how many bands of rows each image is cut, so that few images still make enough chunks."""
+    return max(1, min(rows, CHUNKS // images))
+
+
+@kernel
+def _inside(first, dilation, taps, size):
+    """Return the range of taps t < taps with 0 <= first + t*dilation < size."""
+    low = max(0, (dilation - 1 - first) // dilation)
+    high = min(taps, (size - 1 - first) // dilation + 1)
+    return low, max(low, high)
+
+
+@kernel
+def _complete(stride, padding, dilation, taps, size, low, high):
+    """Return the part of the outputs low..high-1 whose whole window lies inside the image, along one axis."""
+    first = max(low, (padding + stride - 1) // stride)
+    last = min(high, (size - 1 - (taps - 1) * dilation + padding) // stride + 1)
+    return (first, last) if first < last else (low, low)
+
+
+@kernel
+def _image(like, x, height, width, c, w, taps_h, taps_w, cg, k, bias, stride, padding, dilation, groups, flags,
+           y, i0, i1, columns, y_row, y_pixel):  # fmt: skip
+    """Output rows i0..i1-1 of one image. x, w, bias, y: addresses; y_row, y_pixel: elements between rows, pixels of y."""
+    size = like.itemsize
+    top, bottom = _complete(stride[0], padding[0], dilation[0], taps_h, height, i0, i1)
+    left, right = _complete(stride[1], padding[1], dilation[1], taps_w, width, 0, columns)
+    x_row, x_pixel = stride[0] * width * c, stride[1] * c
+    down, along = dilation[0] * width * c, dilation[1] * c
+    for i in range(i0, i1):
+        h = i * stride[0] - padding[0]
+        r0, r1 = _inside(h, dilation[0], taps_h, height)
+        from_x = (h + r0 * dilation[0]) * width * c
+        from_w = r0 * taps_w * cg * k
+        if left < right:
+            v = left * stride[1] - padding[1]
+            _pixels(like, right - left, r1 - r0, taps_w, x + (from_x + v * c) * size, x_pixel, down, along,
+                    w + from_w * size, taps_w, cg, k, groups, y + (i * y_row + left * y_pixel) * size, y_pixel,
+                    bias, flags)  # fmt: skip
+        for j in range(columns):
+            if left <= j < right or (top <= i < bottom and i > top):
+                continue  # done above, or with the column's first complete window
+            v = j * stride[1] - padding[1]
+            s0, s1 = _inside(v, dilation[1], taps_w, width)
+            count = bottom - top if i == top and top < bottom else 1
+            _pixels(like, count, r1 - r0, s1 - s0, x + (from_x + (v + s0 * dilation[1]) * c) * size, x_row, down, along,
+                    w + (from_w + s0 * cg * k) * size, taps_w, cg, k, groups, y + (i * y_row + j * y_pixel) * size, y_row,
+                    bias, flags)  # fmt: skip
+
+
+@kernel
+def _pixels(like, count, taps_h, taps_w, x, x_pixel, down, along, w, w_taps, cg, k, groups, y, y_pixel, bias, flags):
+    """`count` outputs whose windows lie x_pixel apart. down, along: elements of x between taps; w has w_taps a row."""
+    size = like.itemsize
+    if groups == 1 and along == cg:
+        gemm(like, count, k, taps_h, taps_w * cg, x, x_pixel, down, 1, w, w_taps * cg * k, k, y, y_pixel, bias, flags)
+        return
+    kg = k // groups
+    for group in range(groups):
+        bias_at = bias + group * kg * size if bias != 0 else 0
+        for r in range(max(1, taps_h)):  # no tap inside the image: bias and activation alone
+            flags_now = (ACCUMULATE if r > 0 else 0) | (flags if r + 1 >= taps_h else 0)
+            gemm(like, count, kg, taps_w if taps_h > 0 else 0, cg, x + (group * cg + r * down) * size, x_pixel, along, 1,
+                 w + (r * w_taps * cg * k + group * kg) * size, cg * k, k, y + group * kg * size, y_pixel,
+                 bias_at, flags_now)  # fmt: skip
+
+
+@kernel
+def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw, db):
+    """dw (R, S, C/groups, K), db (K,) from x (N, H, W, C) and dz (N, P, Q, K)."""
+    k = dz.shape[3]
+    parts = min(x.shape[0], CHUNKS)
+    blocks = (k // groups + BLOCK - 1) // BLOCK
+    work = dz.size * dw.size // k // 16
+    run(_weight_chunk, parts * blocks, work, (parts, x, dz, stride, padding, dilation, groups, db.size > 0, scratch, dw))
+    run(_sum_chunk, CHUNKS, dw.size * parts, (parts, scratch, dw.reshape(-1), db))
+
+
+@kernel
+def _weight_chunk(chunk, parts, x, dz, stride, padding, dilation, groups, with_bias, scratch, dw):
+    """The sum over one part of the images, for one block of output channels of every group."""
+    images, _, width, c = x.shape
+    _, rows, columns, k = dz.shape
+    taps_h, taps_w, cg, _ = dw.shape
+    kg = k // groups
+    part, block = chunk % parts, chunk // parts
+    k0 = block * BLOCK
+    channels = min(BLOCK, kg - k0)
+    size = taps_h * taps_w * cg * k
+    offset = part * (size + k)
+    for row in range(taps_h * taps_w * cg + 1):  # the last row is the bias gradient
+        for group in range(groups):
+            at = offset + row * k + group * kg + k0
+            scratch[at : at + channels] = 0
+    left, right = _complete(stride[1], padding[1], dilation[1], taps_w, width, 0, columns)
+    joined = cg < NARROW and groups == 1 and dilation[1] == 1 and left < right
+    for n in range(part * images // parts, (part + 1) * images // parts):
+        for r in range(taps_h):
+            if joined:
+                _weights(x, dz, n, r, 0, taps_w, left, right, 0, k0, channels, stride, padding, dilation, offset, dw, scratch)
+            for s in range(taps_w):
+                v = s * dilation[1] - padding[1]
+                j0, j1 = _inside(v, stride[1], columns, width)
+                for group in range(groups):
+                    if joined:
+                        _weights(x, dz, n, r, s, 1, j0, min(left, j1), group, k0, channels, stride, padding, dilation, offset, dw, scratch)
+                        _weights(x, dz, n, r, s, 1, max(right, j0), j1, group, k0, channels, stride, padding, dilation, offset, dw, scratch)
+                    else:
+                        _weights(x, dz, n, r, s, 1, j0, j1, group, k0, channels, stride, padding, dilation, offset, dw, scratch)
+        if with_bias:
+            for pixel in range(rows * columns):
+                for group in range(groups):
+                    at = group * kg + k0
+                    from_dz = (n * rows * columns + pixel) * k + at
+                    for j in range(channels):
+                        scratch[offset + size + at + j] += dz.reshape(-1)[from_dz + j]
+
+
+@kernel
+def _weights(x, dz, n, r, s, taps, j0, j1, group, k0, channels, stride, padding, dilation, offset, dw, scratch):
+    """Add image n's share of the gradients of taps (r, s..s+taps-1), from output columns j0..j1-1."""
+    _, height, width, c = x.shape
+    _, rows, columns, k = dz.shape
+    _, taps_w, cg, _ = dw.shape
+    kg = k * cg // c
+    u = r * dilation[0] - padding[0]
+    i0, i1 = _inside(u, stride[0], rows, height)
+    if j0 < j1 and i0 < i1:
+        h, v = i0 * stride[0] + u, j0 * stride[1] + s * dilation[1] - padding[1]
+        at = group * kg + k0
+        gemm(x, taps * cg, channels, i1 - i0, j1 - j0,
+             address(x, ((n * height + h) * width + v) * c + group * cg), 1, stride[0] * width * c, stride[1] * c,
+             address(dz, ((n * rows + i0) * columns + j0) * k + at), columns * k, k,
+             address(scratch, offset + (r * taps_w + s) * cg * k + at), k, 0, ACCUMULATE)  # fmt: skip
+
+
+@kernel
+def _sum_chunk(chunk, parts, scratch, dw, db):
+    """Add the parts in their order, for one chunk of the gradients."""
+    k, size = scratch.size // parts - dw.size, dw.size
+    for i in range(chunk * size // CHUNKS, (chunk + 1) * size // CHUNKS):
+        total = scratch[i]
+        for part in range(1, parts):
+            total += scratch[part * (size + k) + i]
+        dw[i] = total
+    if chunk == 0:
+        for i in range(db.size):
+            total = scratch[size + i]
+            for part in range(1, parts):
+                total += scratch[part * (size + k) + size + i]
+            db[i] = total
