@@ -1,7 +1,7 @@
 """Every operation as obvious loops: the oracle of both backends.
 
-Same names and signatures as `fastnn.reference` and `fastnn.kernels`, one function per operation. Meant for
-small float64 arrays; nothing here is clever, fast or stable beyond what the formulas need. Loops run over samples,
+Same names and signatures as `fastnn.reference` and `fastnn.kernels`, one function per operation, for small
+float64 arrays: nothing here is clever, fast or stable beyond what the formulas need. Loops run over samples,
 pixels and taps; only sums over channels are written as products of small arrays.
 """
 
@@ -84,9 +84,9 @@ def softmax_backward(y, dy, dx):
 
 def log_softmax_forward(x, y):
     for n in range(len(x)):
-        log_sum = max(x[n]) + math.log(sum(math.exp(value - max(x[n])) for value in x[n]))
+        log_sum = math.log(sum(math.exp(value - max(x[n])) for value in x[n]))
         for c in range(x.shape[1]):
-            y[n, c] = x[n, c] - log_sum
+            y[n, c] = x[n, c] - max(x[n]) - log_sum
 
 
 def log_softmax_backward(y, dy, dx):

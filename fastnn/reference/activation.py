@@ -129,7 +129,8 @@ def _gelu_tanh_gate(x: Array) -> Array:
 
 
 def _leaky_relu_slope(alpha: float, x: Array, y: Array) -> Array:
-    return np.where(y > 0, y.dtype.type(1), y.dtype.type(alpha))
+    slope: Array = np.where(y > 0, y.dtype.type(1), y.dtype.type(alpha))
+    return slope
 
 
 def _elu_slope(alpha: float, x: Array, y: Array) -> Array:

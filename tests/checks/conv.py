@@ -1,0 +1,166 @@
+"""Checks of the convolution's operations."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from hypothesis import strategies as st
+
+from .activation import ACTIVATIONS
+from .common import FLOATS, SEEDS, Array, Operations, Place, adjoint, agree, blank, plain, run, sizes, slope
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Conv2DCase:
+    """Images (N, H, W, C), K kernels of `size` (R, S); `padding` (top, left) and `after` (below, right)."""
+
+    n: int
+    image: Pair
+    c: int
+    k: int
+    size: Pair
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    after: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+    bias: bool = True
+    activation: int = 0
+    alpha: float = 0.1
+    dtype: str = "float32"
+    seed: int = 0
+
+    @property
+    def outputs(self) -> Pair:
+        """(P, Q)."""
+        p, q = (
+            (self.image[a] + self.padding[a] + self.after[a] - (self.size[a] - 1) * self.dilation[a] - 1)
+            // self.stride[a]
+            + 1
+            for a in (0, 1)
+        )
+        return p, q
+
+    @property
+    def geometry(self) -> tuple[Pair, Pair, Pair, int]:
+        """The arguments that every operation takes."""
+        return self.stride, self.padding, self.dilation, self.groups
+
+    def arrays(self) -> tuple[Array, Array, Array, Array]:
+        """Random x, w, b and dz."""
+        rng = np.random.default_rng(self.seed)
+        shapes = (
+            (self.n, *self.image, self.c),
+            (*self.size, self.c // self.groups, self.k),
+            (self.k * self.bias,),
+            (self.n, *self.outputs, self.k),
+        )
+        x, w, b, dz = (rng.standard_normal(shape).astype(self.dtype) for shape in shapes)
+        return x, w, b, dz
+
+    def scratch(self, ops: Operations) -> Array:
+        """The scratch array that `ops` asks for."""
+        x, w, _, dz = self.arrays()
+        return blank(ops.conv2d_scratch_size(x.shape, w.shape, dz.shape, self.groups), self.dtype)
+
+
+_PLAIN_EXAMPLES = [
+    Conv2DCase(1, (1, 1), 1, 1, (1, 1)),
+    Conv2DCase(2, (5, 4), 3, 17, (1, 1), activation=1),
+    Conv2DCase(2, (8, 9), 1, 6, (5, 5), padding=(2, 2), after=(2, 2), activation=9),
+    Conv2DCase(1, (7, 8), 3, 33, (3, 3), stride=(2, 2), padding=(0, 0), after=(1, 1), activation=1),  # "same"
+    Conv2DCase(2, (6, 5), 16, 10, (2, 4), stride=(1, 2), padding=(0, 1), after=(1, 2), bias=False),
+    Conv2DCase(1, (4, 4), 20, 16, (4, 4), activation=4),  # one output pixel
+    Conv2DCase(1, (9, 3), 2, 3, (3, 1), stride=(5, 4)),  # the stride skips pixels
+    Conv2DCase(1, (2, 2), 2, 3, (2, 2), padding=(3, 4), after=(4, 3)),  # windows that see no pixel
+    Conv2DCase(2, (9, 8), 4, 5, (3, 2), dilation=(2, 3), padding=(2, 1), after=(1, 2), activation=6),
+    Conv2DCase(2, (5, 6), 6, 9, (3, 3), groups=3, padding=(1, 1), after=(1, 1)),
+    Conv2DCase(
+        1, (6, 6), 17, 17, (3, 3), stride=(2, 1), groups=17, padding=(1, 1), after=(1, 1)
+    ),  # depthwise
+    Conv2DCase(1, (5, 5), 4, 8, (3, 3), groups=4, dilation=(2, 2), bias=False),  # depthwise, multiplier 2
+    Conv2DCase(3, (6, 6), 32, 64, (3, 3), padding=(1, 1), after=(1, 1), activation=2),
+]
+CONV2D_EXAMPLES = [replace(case, dtype=dtype) for case in _PLAIN_EXAMPLES for dtype in FLOATS]
+
+
+@st.composite
+def conv2d_cases(draw: st.DrawFn, dtypes: tuple[str, ...] = FLOATS, channels: int = 49) -> Conv2DCase:
+    """Any geometry with at least one output pixel; up to `channels` channels where there is one group."""
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3, 8]))
+    widths = sizes(max(1, channels // groups))
+    size, dilation, stride = (_pair(draw, 1, 5), _pair(draw, 1, 3), _pair(draw, 1, 4))
+    reach = [(s - 1) * d + 1 for s, d in zip(size, dilation, strict=True)]
+    padding = (draw(st.integers(0, reach[0])), draw(st.integers(0, reach[1])))
+    after = (draw(st.integers(0, reach[0])), draw(st.integers(0, reach[1])))
+    image = tuple(
+        max(1, reach[a] - padding[a] - after[a]) + extra for a, extra in enumerate(_pair(draw, 0, 5))
+    )
+    return Conv2DCase(
+        draw(st.integers(1, 3)),
+        (image[0], image[1]),
+        groups * draw(widths),
+        groups * draw(widths),
+        size,
+        stride,
+        padding,
+        after,
+        dilation,
+        groups,
+        draw(st.booleans()),
+        draw(st.sampled_from(ACTIVATIONS)),
+        draw(st.floats(0.01, 2)),
+        draw(st.sampled_from(dtypes)),
+        draw(SEEDS),
+    )
+
+
+def _pair(draw: st.DrawFn, smallest: int, largest: int) -> Pair:
+    return draw(st.integers(smallest, largest)), draw(st.integers(smallest, largest))
+
+
+def check_conv2d(ops: Operations, case: Conv2DCase, place: Place = plain) -> None:
+    """Forward and both gradients equal the oracle."""
+    x, w, b, dz = case.arrays()
+    dw, db, dx = blank(w.shape, case.dtype), blank(b.shape, case.dtype), blank(x.shape, case.dtype)
+    scratch, y = case.scratch(ops), blank(dz.shape, case.dtype)
+    fused = (*case.geometry, case.activation, case.alpha)
+    agree(ops, "conv2d_forward", x, w, b, *fused, y, terms=2 * w[..., 0].size, place=place)
+    pixels = dz[..., 0].size
+    gradient = ("conv2d_weight_gradient", x, dz, *case.geometry, scratch, dw, db)
+    agree(ops, *gradient, outputs=2, scratch=True, terms=pixels, place=place)
+    terms = w[:, :, 0].size // case.groups
+    agree(
+        ops,
+        "conv2d_input_gradient",
+        dz,
+        w,
+        *case.geometry,
+        scratch,
+        dx,
+        scratch=True,
+        terms=terms,
+        place=place,
+    )
+
+
+def check_conv2d_gradients(ops: Operations, case: Conv2DCase) -> None:
+    """The gradients are slopes of sum(y * dz), and the adjoints of the convolution; always in float64."""
+    case = replace(case, dtype="float64")
+    x, w, b, dz = case.arrays()
+
+    def forward(x: Array, w: Array, b: Array) -> Array:
+        return run(ops.conv2d_forward, x, w, b, *case.geometry, 0, 0.0, blank(dz.shape, x.dtype))[0]
+
+    outputs = (case.scratch(ops), blank(w.shape, x.dtype), blank(b.shape, x.dtype))
+    _, dw, db = run(ops.conv2d_weight_gradient, x, dz, *case.geometry, *outputs, outputs=3)
+    outputs = (case.scratch(ops), blank(x.shape, x.dtype))
+    _, dx = run(ops.conv2d_input_gradient, dz, w, *case.geometry, *outputs, outputs=2)
+    rng = np.random.default_rng(case.seed)
+    slope(lambda x: np.vdot(forward(x, w, b), dz), x, dx, rng)
+    slope(lambda w: np.vdot(forward(x, w, b), dz), w, dw, rng)
+    slope(lambda b: np.vdot(forward(x, w, b), dz), b, db, rng)
+    linear = forward(x, w, b[:0])
+    adjoint(x, linear, dz, dx)
+    adjoint(w, linear, dz, dw)
