@@ -30,7 +30,7 @@ import platformdirs
 from numba.core import compiler, types
 from numba.core.caching import NullCache
 from numba.core.ccallback import CFunc
-from numba.core.registry import cpu_target
+from numba.core.registry import CPUDispatcher, cpu_target
 
 OPTIONS: dict[str, Any] = {
     "nogil": True,  # threads of a server may run kernels side by side
@@ -57,9 +57,18 @@ def exact(function: Callable[..., Any]) -> Any:
 
 
 def _jit(function: Callable[..., Any], options: dict[str, Any]) -> Any:
-    dispatcher = numba.njit(**options)(function)
+    dispatcher = _Dispatcher(function, targetoptions=options | {"nopython": True})
     dispatcher._cache = DiskCache(function)
     return dispatcher
+
+
+class _Dispatcher(CPUDispatcher):  # type: ignore[misc]
+    """Numba's dispatcher, but a call with a constant argument compiles no variant of its own."""
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        return super().get_call_template(
+            tuple(types.unliteral(a) for a in args), {name: types.unliteral(a) for name, a in kws.items()}
+        )
 
 
 class Primitive:
