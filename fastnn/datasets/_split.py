@@ -16,7 +16,8 @@ Split = tuple[Part, Part]
 
 def scaled_images(pixels: npt.NDArray[Any], white: int) -> npt.NDArray[np.float32]:
     """Bytes (N, H, W) in 0..white -> float32 (N, H, W, 1) in 0..1."""
-    return np.divide(pixels[..., np.newaxis], np.float32(white), dtype=np.float32)
+    images: npt.NDArray[np.float32] = np.divide(pixels[..., np.newaxis], np.float32(white), dtype=np.float32)
+    return images
 
 
 def checked_labels(labels: npt.NDArray[Any], images: int, classes: int, path: Path) -> npt.NDArray[np.int64]:

@@ -1,0 +1,25 @@
+"""The command line, one file per command.
+
+`fastnn --help` has to be instant: the modules of this package import click and nothing heavier at their top.
+"""
+
+from __future__ import annotations
+
+import click
+
+from fastnn.cli._group import Group, debug_option, version_option
+from fastnn.cli.evaluate import evaluate
+from fastnn.cli.info import info
+from fastnn.cli.train import train
+
+
+@click.group(cls=Group)
+@version_option
+@debug_option
+def main() -> None:
+    """Train small neural networks on this machine's CPU, fast."""
+
+
+main.add_command(train)
+main.add_command(evaluate)
+main.add_command(info)

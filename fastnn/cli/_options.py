@@ -1,0 +1,55 @@
+"""Options that several commands have, and a choice whose values are not imported before they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class LazyChoice(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click only
+    """One of the names that a function returns: it, not the command line, imports what knows them."""
+
+    name = "choice"
+
+    def __init__(self, names: Callable[[], Sequence[str]]) -> None:
+        self._names = names
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """The names, as click shows those of its own Choice."""
+        return f"[{'|'.join(self._names())}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The value if it is one of the names."""
+        if value not in self._names():
+            self.fail(f"{value!r} is not one of {', '.join(self._names())}.", param, ctx)
+        return str(value)
+
+
+def _dataset_names() -> Sequence[str]:
+    from fastnn.datasets import NAMES
+
+    return NAMES
+
+
+Option = Callable[[Any], Any]
+Folder = click.Path(file_okay=False, path_type=Path)
+
+dataset_type = LazyChoice(_dataset_names)
+data_dir: Option = click.option(
+    "--data-dir",
+    type=Folder,
+    help="Folder of the data set's files. Without it: FASTNN_DATA, the user's cache, or a download.",
+)
+threads: Option = click.option(
+    "--threads", type=click.IntRange(min=1), help="Number of threads. Without it: all cores."
+)
+backend: Option = click.option(
+    "--backend",
+    type=click.Choice(["numba", "numpy"]),
+    default="numba",
+    show_default=True,
+    help="Compiled kernels, or plain NumPy.",
+)
