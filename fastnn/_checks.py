@@ -148,6 +148,11 @@ def integer(owner: str, name: str, value: object, minimum: int) -> int:
     return int(value)
 
 
+def optional_integer(owner: str, name: str, value: object, minimum: int) -> int | None:
+    """None or a whole number of at least minimum."""
+    return None if value is None else integer(owner, name, value, minimum)
+
+
 def pair(owner: str, name: str, value: object, minimum: int) -> Pair:
     """(height, width) from one integer for both or from two of them."""
     if isinstance(value, tuple | list):

@@ -18,12 +18,27 @@ from fastnn.layers.activation import (
     Softplus,
     Tanh,
 )
+from fastnn.layers.conv import Conv2D
 from fastnn.layers.dense import Dense
+from fastnn.layers.dropout import Dropout
+from fastnn.layers.norm import BatchNorm
+from fastnn.layers.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
+from fastnn.layers.residual import Residual
+from fastnn.layers.shape import Flatten, Reshape
 
 __all__ = [
     "ELU",
     "GELU",
     "TABLE",
+    "AvgPool2D",
+    "BatchNorm",
+    "Conv2D",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool2D",
+    "MaxPool2D",
+    "Reshape",
+    "Residual",
     "Dense",
     "Layer",
     "LeakyReLU",
@@ -43,6 +58,15 @@ TABLE: dict[str, type[Layer]] = {
     kind.__name__: kind
     for kind in (
         Dense,
+        Conv2D,
+        MaxPool2D,
+        AvgPool2D,
+        GlobalAvgPool2D,
+        BatchNorm,
+        Dropout,
+        Flatten,
+        Reshape,
+        Residual,
         ReLU,
         LeakyReLU,
         ELU,

@@ -61,13 +61,14 @@ class Layer:
         `needs_input_gradient` is False. Raises RuntimeError before the first forward.
         """
         if x is not None and x is not self._given:
-            self._run(x)
+            self._recall(x)
         if self.output is None:
             raise RuntimeError(f"{type(self).__name__}: backward needs a forward before it")
         self.dinputs = None
         if self.needs_input_gradient or self.parameter_names:
             given = _checks.array(type(self).__name__, "dy", dy, self.dtype, self.output.shape)
-            self.dinputs = self._backward(given)
+            dx = self._backward(given)
+            self.dinputs = dx if self.needs_input_gradient else None
         return self.dinputs
 
     def release(self) -> None:
@@ -206,6 +207,10 @@ class Layer:
         self.output = self._forward(x)
         self.inputs, self._given = x, given
         return self.output
+
+    def _recall(self, x: ArrayLike) -> None:
+        """Remember x as if forward had just seen it."""
+        self._run(x)
 
     def _door(self, x: ArrayLike) -> Array:
         return _checks.array(type(self).__name__, "x", x, self.dtype, self._axes())

@@ -33,9 +33,7 @@ class Dense(Linear):
         **common: Unpack[Common],
     ) -> None:
         super().__init__(bias=bias, activation=activation, init=init, **common)
-        self.in_features = (
-            None if in_features is None else _checks.integer("Dense", "in_features", in_features, 1)
-        )
+        self.in_features = _checks.optional_integer("Dense", "in_features", in_features, 1)
         self.out_features = _checks.integer("Dense", "out_features", out_features, 1)
 
     def output_shape(self, input_shape: Shape) -> Shape:
