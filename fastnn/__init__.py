@@ -10,38 +10,88 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-_NAMES = {
-    "fastnn._threads": ("get_num_threads", "set_num_threads", "threads"),
-    "fastnn.callbacks": ("Callback",),
-    "fastnn.errors": ("CheckpointError", "DataError", "DivergenceError", "ImageError"),
-    "fastnn.formats.checkpoint": ("load",),
-    "fastnn.layers": (
-        "AvgPool2D", "BatchNorm", "Conv2D", "Dense", "Dropout", "ELU", "Flatten", "GELU", "GlobalAvgPool2D",
-        "Layer", "LeakyReLU", "LogSoftmax", "MaxPool2D", "ReLU", "Reshape", "Residual", "SiLU", "Sigmoid",
-        "Softmax", "Softplus", "Tanh",
-    ),
-    "fastnn.losses": ("BinaryCrossEntropy", "Loss", "MeanSquaredError", "SoftmaxCrossEntropy"),
-    "fastnn.metrics": ("Accuracy",),
-    "fastnn.model": ("Sequential",),
-    "fastnn.optimizers": ("Adam", "AdamW", "Optimizer", "RMSprop", "SGD"),
-    "fastnn.training": ("History",),
-}  # fmt: skip
-_MODULES = ("callbacks", "datasets", "errors", "initializers", "layers", "losses", "metrics", "optimizers", "schedules")
-_HOMES = {name: module for module, names in _NAMES.items() for name in names}
+__all__ = [
+    "Accuracy", "Adam", "AdamW", "AvgPool2D", "BatchNorm", "BinaryCrossEntropy", "Callback",
+    "CheckpointError", "Conv2D", "DataError", "Dense", "DivergenceError", "Dropout", "ELU", "Flatten",
+    "GELU", "GlobalAvgPool2D", "History", "ImageError", "Layer", "LeakyReLU", "LogSoftmax", "Loss",
+    "MaxPool2D", "MeanSquaredError", "Optimizer", "RMSprop", "ReLU", "Reshape", "Residual", "SGD",
+    "Sequential", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus", "Tanh", "__version__",
+    "callbacks", "datasets", "errors", "get_num_threads", "initializers", "layers", "load", "losses",
+    "metrics", "optimizers", "recipes", "schedules", "set_num_threads", "threads",
+]  # fmt: skip
 
-__all__ = sorted(["__version__", *_HOMES, *_MODULES])  # noqa: PLE0605
-
-if TYPE_CHECKING:
-    from fastnn import callbacks, datasets, errors, initializers, layers, losses, metrics, optimizers, schedules
+if TYPE_CHECKING:  # the same names for type checkers and editors
+    from fastnn import (
+        callbacks,
+        datasets,
+        errors,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        optimizers,
+        recipes,
+        schedules,
+    )
+    from fastnn._threads import get_num_threads, set_num_threads, threads
+    from fastnn.callbacks import Callback
+    from fastnn.errors import CheckpointError, DataError, DivergenceError, ImageError
+    from fastnn.formats.checkpoint import load
+    from fastnn.layers import (
+        ELU,
+        GELU,
+        AvgPool2D,
+        BatchNorm,
+        Conv2D,
+        Dense,
+        Dropout,
+        Flatten,
+        GlobalAvgPool2D,
+        Layer,
+        LeakyReLU,
+        LogSoftmax,
+        MaxPool2D,
+        ReLU,
+        Reshape,
+        Residual,
+        Sigmoid,
+        SiLU,
+        Softmax,
+        Softplus,
+        Tanh,
+    )
+    from fastnn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+    from fastnn.metrics import Accuracy
+    from fastnn.model import Sequential
+    from fastnn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+    from fastnn.training import History
 else:
+    _HOMES = {
+        name: module
+        for module, names in {
+            "fastnn._threads": "get_num_threads set_num_threads threads",
+            "fastnn.callbacks": "Callback",
+            "fastnn.errors": "CheckpointError DataError DivergenceError ImageError",
+            "fastnn.formats.checkpoint": "load",
+            "fastnn.layers": (
+                "AvgPool2D BatchNorm Conv2D Dense Dropout ELU Flatten GELU GlobalAvgPool2D Layer "
+                "LeakyReLU LogSoftmax MaxPool2D ReLU Reshape Residual SiLU Sigmoid Softmax Softplus "
+                "Tanh"
+            ),
+            "fastnn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
+            "fastnn.metrics": "Accuracy",
+            "fastnn.model": "Sequential",
+            "fastnn.optimizers": "Adam AdamW Optimizer RMSprop SGD",
+            "fastnn.training": "History",
+        }.items()
+        for name in names.split()
+    }
 
     def __getattr__(name: str) -> object:
-        if name in _HOMES:
-            value = getattr(import_module(_HOMES[name]), name)
-        elif name in _MODULES:
-            value = import_module(f"fastnn.{name}")
-        else:
+        if name not in __all__:
             raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+        home = _HOMES.get(name)
+        value = getattr(import_module(home), name) if home else import_module(f"fastnn.{name}")
         globals()[name] = value  # found without this function from now on
         return value
 

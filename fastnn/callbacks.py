@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 
 
 class Callback:
-    """Base class: override the hooks you need. Set `self.model.stop_training = True` to end the training early.
+    """Base class: override the hooks you need. Set `self.model.stop_training = True` to end the training
+    early.
 
-    epoch and batch count from 0, as in Keras. logs holds, at a batch's end, the `loss` and `accuracy` of the epoch
-    so far (means over its samples), `size` (samples of this batch) and `batches` (batches in an epoch); at an epoch's
-    end, the row that History keeps: loss, accuracy, val_loss, val_accuracy, seconds.
+    epoch and batch count from 0, as in Keras. logs holds, at a batch's end, the `loss` and `accuracy` of
+    the epoch so far (means over its samples), `size` (samples of this batch) and `batches` (batches in an
+    epoch); at an epoch's end, the row that History keeps: loss, accuracy, val_loss, val_accuracy, seconds.
     """
 
     model: Sequential
@@ -44,5 +45,5 @@ class Callback:
 
 
 def overriding(callbacks: Sequence[Callback], hook: str) -> list[Callable[..., None]]:
-    """The bound methods named hook of those callbacks that define it themselves: an empty hook costs no call."""
+    """The bound methods named hook of those callbacks that define it: an empty hook costs no call."""
     return [getattr(c, hook) for c in callbacks if getattr(type(c), hook) is not getattr(Callback, hook)]

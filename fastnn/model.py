@@ -1,0 +1,250 @@
+"""Sequential: a network with an optimizer and a loss, trained, used, saved."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _checks
+from fastnn._network import OWNER, Network
+from fastnn._summary import summary_text
+from fastnn._targets import Kind, Scorer, Targets, binary_targets, class_targets, value_targets
+from fastnn._typing import Array, ArrayLike, Backend, Seed
+from fastnn.errors import DivergenceError
+from fastnn.layers import Sigmoid, Softmax
+from fastnn.layers._base import Layer
+from fastnn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from fastnn.optimizers import Adam, Optimizer
+
+if TYPE_CHECKING:
+    from fastnn.callbacks import Callback
+    from fastnn.training import History
+
+
+class Sequential(Network):
+    """A network of layers, each fed with the output of the one before.
+
+    layers: Layer objects, each used once.
+    input_shape: shape of one sample, without N; None leaves it to the first data.
+    dtype, backend: set on every layer; None leaves each layer its own (dtypes must agree).
+    seed: for initial weights and dropout of the layers that have no seed of their own, and for shuffling.
+    class_names: one name per class, kept by `save`.
+
+    Attributes: `layers`, `input_shape`, `output_shape`, `dtype`, `backend`, `optimizer`, `loss`,
+    `class_names`, `training`; `parameters` and `gradients`, flat arrays that the layers hold views of;
+    `parameter_slices`, the place of every parameter in them by name ("0.weights": layer 0's weights);
+    `metadata`, a dict of JSON values that `save` keeps.
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Layer],
+        input_shape: Iterable[int] | None = None,
+        *,
+        dtype: Any = None,
+        backend: Backend | None = None,
+        seed: Seed = None,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(
+            layers, input_shape, dtype=dtype, backend=backend, seed=seed, class_names=class_names
+        )
+        self.metadata: dict[str, Any] = {}
+        self.stop_training = False
+        self._scorer = Scorer()
+        self._loss: Loss | None = None
+        self._optimizer: Optimizer | None = None
+
+    # Training
+
+    def compile(self, optimizer: Optimizer | None = None, loss: Loss | None = None) -> None:
+        """Choose optimizer and loss. Defaults: Adam(0.001), and the loss that fits the output:
+        BinaryCrossEntropy for an output of one value, else SoftmaxCrossEntropy. Losses take logits."""
+        if optimizer is not None:
+            _checks.instance(OWNER, "optimizer", optimizer, Optimizer, "an Optimizer")
+        if loss is not None:
+            _checks.instance(OWNER, "loss", loss, Loss, "a Loss")
+            if self.input_shape is not None:
+                self._check_loss(loss)
+            loss.backend = self.backend
+        self._optimizer, self._loss = optimizer, loss
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer; Adam(0.001) unless `compile` set another."""
+        if self._optimizer is None:
+            self._optimizer = Adam(0.001)
+        return self._optimizer
+
+    @property
+    def loss(self) -> Loss:
+        """The loss; see `compile` for the default."""
+        if self._loss is None:
+            self._planned()
+            kind = BinaryCrossEntropy if self.output_shape == (1,) else SoftmaxCrossEntropy
+            self._loss = kind(dtype=self.dtype, backend=self.backend)
+            self._check_loss(self._loss)
+        return self._loss
+
+    def fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        epochs: int = 1,
+        batch_size: int = 32,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_split: float = 0.0,
+        shuffle: bool = True,
+        seed: Seed = None,
+        callbacks: Sequence[Callback] = (),
+        verbose: bool = True,
+    ) -> History:
+        """Train on x (N, *input_shape) and y: class numbers (N,), one-hot rows (N, C), or values for other
+        losses.
+
+        Every epoch visits each row once in mini-batches of batch_size, the last short one included, in an
+        order that `seed` (else the model's) decides. validation_data is a pair (x, y); validation_split
+        takes that share of the last rows instead. verbose prints a line per epoch. Raises ValueError that
+        names the row for NaN or infinity in data and for labels outside the classes; DivergenceError (a
+        RuntimeError), after putting the last good weights back, when the loss becomes NaN or infinite.
+        """
+        from fastnn import training  # the row above this one; only this method leans on it
+
+        return training.fit(self, x, y, epochs, batch_size, validation_data, validation_split, shuffle, seed,
+                            callbacks, verbose)  # fmt: skip
+
+    def train_batch(self, x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
+        """One step on one batch; returns (loss, accuracy), both measured before the update.
+
+        Raises DivergenceError, before anything is updated, when the loss is NaN or infinite.
+        """
+        batch = self._samples("x", x)
+        values, kind = self._targets("y", y, len(batch))
+        loss, accuracy = self.step(batch, values, kind)
+        if not math.isfinite(loss):
+            _checks.finite(OWNER, "x", batch)
+            raise DivergenceError(f"{OWNER}: the loss is {loss}; the weights were not updated")
+        return loss, accuracy
+
+    def step(self, x: Array, targets: Array, kind: Kind) -> tuple[float, float]:
+        """`train_batch` on data from `check_data`. A loss that is not finite is returned, with no update."""
+        if not self.training:
+            self.train()
+        criterion = self.loss
+        criterion.release()
+        y = self._pass(x)
+        loss = criterion.forward(y, targets)
+        if not math.isfinite(loss):
+            return loss, math.nan
+        self.backward(criterion.backward())
+        self.optimizer.step(self)
+        return loss, self._scorer.accuracy(y, targets, kind)
+
+    # Inference
+
+    def predict(self, x: ArrayLike, batch_size: int = 256) -> Array:
+        """Class numbers int64 (N,).
+
+        With BinaryCrossEntropy 0 or 1 for every output: (N,) or (N, C). With MeanSquaredError and an output
+        other than (N, C), C > 1: the output itself, as `predict_outputs` gives it.
+        """
+        outputs = self.predict_outputs(x, batch_size)
+        if isinstance(self.loss, BinaryCrossEntropy):
+            classes = (outputs >= 0).astype(np.int64)
+            return classes[:, 0] if self.output_shape == (1,) else classes
+        if outputs.ndim != 2 or outputs.shape[1] == 1:
+            return outputs
+        return np.asarray(outputs.argmax(axis=1), np.int64)
+
+    def predict_proba(self, x: ArrayLike, batch_size: int = 256) -> Array:
+        """Probabilities (N, C): softmax of the output; its sigmoid with BinaryCrossEntropy; the output itself
+        with MeanSquaredError."""
+        outputs = self.predict_outputs(x, batch_size)
+        if isinstance(self.loss, MeanSquaredError):
+            return outputs
+        head = Sigmoid if isinstance(self.loss, BinaryCrossEntropy) else Softmax
+        return head(dtype=self.dtype, backend=self.backend).forward(outputs)
+
+    def predict_outputs(self, x: ArrayLike, batch_size: int = 256) -> Array:
+        """The last layer's output (N, *output_shape), in inference mode."""
+        x = self._samples("x", x)
+        _checks.finite(OWNER, "x", x)
+        size = _checks.integer(OWNER, "batch_size", batch_size, 1)
+        outputs = np.empty((len(x), *self.output_shape), self.dtype)
+        for start, y in self._infer(x, size):
+            outputs[start : start + size] = y
+        return outputs
+
+    def evaluate(self, x: ArrayLike, y: ArrayLike, batch_size: int = 256) -> tuple[float, float]:
+        """(loss, accuracy) over all rows, in inference mode. Accuracy is NaN for plain values."""
+        size = _checks.integer(OWNER, "batch_size", batch_size, 1)
+        return self.measure(*self.check_data(x, y), batch_size=size)
+
+    def measure(self, x: Array, targets: Targets, batch_size: int) -> tuple[float, float]:
+        """`evaluate` on checked data."""
+        loss = right = 0.0
+        for start, output in self._infer(x, batch_size):
+            values = targets.values[start : start + batch_size]
+            loss += self.loss.forward(output, values) * len(output)
+            right += self._scorer.accuracy(output, values, targets.kind) * len(output)
+        return loss / len(x), right / len(x)
+
+    def _infer(self, x: Array, size: int) -> Iterator[tuple[int, Array]]:
+        was_training = self.training
+        self.eval()
+        try:
+            for start in range(0, len(x), size):
+                yield start, self._pass(x[start : start + size])
+        finally:
+            self._switch(was_training)
+
+    # Checks
+
+    def check_data(self, x: ArrayLike, y: ArrayLike, kind: str = "") -> tuple[Array, Targets]:
+        """x (N, *input_shape) in the model's dtype and y as targets of the loss, both free of NaN and
+        infinity.
+
+        kind ("validation ") goes before x and y in messages. Raises TypeError or ValueError, naming the row.
+        """
+        x = self._samples(kind + "x", x)
+        _checks.finite(OWNER, kind + "x", x)
+        return x, self._targets(kind + "y", y, len(x))
+
+    def _targets(self, name: str, y: ArrayLike, rows: int) -> Targets:
+        if isinstance(self.loss, SoftmaxCrossEntropy):
+            return class_targets(OWNER, name, y, rows, self.output_shape[0])
+        convert = binary_targets if isinstance(self.loss, BinaryCrossEntropy) else value_targets
+        return convert(OWNER, name, y, rows, self.output_shape, self.dtype)
+
+    def _check_loss(self, loss: Loss) -> None:
+        """Refuse a loss that does not fit the output, or that would apply softmax or sigmoid twice."""
+        name = type(loss).__name__
+        if isinstance(loss, SoftmaxCrossEntropy) and (
+            len(self.output_shape) != 1 or self.output_shape[0] < 2
+        ):
+            raise ValueError(
+                f"{OWNER}: {name} needs an output of shape (C,), C >= 2, got {self.output_shape}"
+            )
+        last = getattr(self.layers[-1], "activation", None) or self.layers[-1]
+        if (isinstance(loss, SoftmaxCrossEntropy) and isinstance(last, Softmax)) or (
+            isinstance(loss, BinaryCrossEntropy) and isinstance(last, Sigmoid)
+        ):
+            raise ValueError(f"{OWNER}: {name} takes logits: leave {type(last).__name__} out at the end")
+
+    # Files
+
+    def summary(self) -> str:
+        """Print and return a table: layer, output shape, parameters, multiply-adds for one sample."""
+        text = summary_text(self.layers, self._planned())
+        print(text)
+        return text
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write architecture, weights, class names and metadata to one file; see `fastnn.load`."""
+        from fastnn.formats import checkpoint  # the row above this one; only this method leans on it
+
+        checkpoint.save(self, path)

@@ -1,0 +1,3 @@
+"""The backends that tests run on."""
+
+BACKENDS = ["numpy"]
