@@ -23,7 +23,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from ._jit import exact, kernel
+from ._jit import exact
 
 CHUNK = 16384  # elements of an elementwise chunk: 64 KB of float32 from each array, which L2 holds
 BLOCK = 1024  # elements of a stack block: a small part of L1
@@ -260,9 +260,3 @@ def stack_block(typingctx: Any, like: Any) -> Any:
         return array._getvalue()
 
     return types.Array(like.dtype, 1, "C")(like), codegen
-
-
-@kernel
-def chunks(size):
-    """Return the number of chunks that `size` elements are cut into."""
-    return (size + CHUNK - 1) // CHUNK

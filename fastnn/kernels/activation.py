@@ -21,8 +21,8 @@ import math
 
 import numpy as np
 
-from ._jit import kernel
-from ._math import BLOCK, CHUNK, chunks, exp, expm1, log, log1p_unit, normal, sigmoid, stack_block, tanh, typed
+from ._jit import exact, kernel
+from ._math import BLOCK, CHUNK, exp, expm1, log, log1p_unit, normal, sigmoid, stack_block, tanh, typed
 from ._parallel import run
 
 IDENTITY = 0
@@ -50,7 +50,7 @@ def activation_forward(activation, alpha, x, y):
     `activation` is one of this module's codes; `alpha` is LEAKY_RELU's slope or ELU's alpha, else ignored.
     """
     cost = 1 if activation <= LEAKY_RELU else _COST
-    run(_forward_chunk, chunks(x.size), x.size * cost, (activation, alpha, x, y))
+    run(_forward_chunk, -(-x.size // CHUNK), x.size * cost, (activation, alpha, x, y))
 
 
 @kernel
@@ -61,48 +61,45 @@ def _forward_chunk(chunk, activation, alpha, x, y):
 @kernel
 def activate_span(activation, alpha, x, start, stop, y):
     """y[start:stop] = f(x[start:stop]), both 1-D, maybe the same array."""
+    result = stack_block(x)
+    alpha = typed(result[0], alpha)
+    zero, half = typed(result[0], 0.0), typed(result[0], 0.5)
     for first in range(start, stop, BLOCK):
         last = min(first + BLOCK, stop)
-        _activate_block(activation, typed(y[first], alpha), x[first:last], y[first:last])
-
-
-@kernel
-def _activate_block(activation, alpha, x, y):
-    result = stack_block(x)
-    n = x.size
-    zero, half = typed(alpha, 0.0), typed(alpha, 0.5)
-    if activation == RELU:
+        source, out = x[first:last], y[first:last]
+        n = source.size
+        if activation == RELU:
+            for i in range(n):
+                result[i] = zero if source[i] <= zero else source[i]
+        elif activation == LEAKY_RELU:
+            for i in range(n):
+                result[i] = source[i] if source[i] > zero else alpha * source[i]
+        elif activation == ELU:
+            for i in range(n):
+                result[i] = source[i] if source[i] > zero else alpha * expm1(source[i])
+        elif activation == GELU:
+            for i in range(n):
+                result[i] = source[i] * normal(source[i])[0]
+        elif activation == GELU_TANH:
+            for i in range(n):
+                result[i] = source[i] * _gelu_tanh_gate(source[i])
+        elif activation == SILU:
+            for i in range(n):
+                result[i] = source[i] * sigmoid(source[i])
+        elif activation == SOFTPLUS:
+            for i in range(n):
+                result[i] = half * (source[i] + abs(source[i])) + log1p_unit(exp(-abs(source[i])))
+        elif activation == SIGMOID:
+            for i in range(n):
+                result[i] = sigmoid(source[i])
+        elif activation == TANH:
+            for i in range(n):
+                result[i] = tanh(source[i])
+        else:
+            for i in range(n):
+                result[i] = source[i]
         for i in range(n):
-            result[i] = zero if x[i] <= zero else x[i]
-    elif activation == LEAKY_RELU:
-        for i in range(n):
-            result[i] = x[i] if x[i] > zero else alpha * x[i]
-    elif activation == ELU:
-        for i in range(n):
-            result[i] = x[i] if x[i] > zero else alpha * expm1(x[i])
-    elif activation == GELU:
-        for i in range(n):
-            result[i] = x[i] * normal(x[i])[0]
-    elif activation == GELU_TANH:
-        for i in range(n):
-            result[i] = x[i] * _gelu_tanh_gate(x[i])
-    elif activation == SILU:
-        for i in range(n):
-            result[i] = x[i] * sigmoid(x[i])
-    elif activation == SOFTPLUS:
-        for i in range(n):
-            result[i] = half * (x[i] + abs(x[i])) + log1p_unit(exp(-abs(x[i])))
-    elif activation == SIGMOID:
-        for i in range(n):
-            result[i] = sigmoid(x[i])
-    elif activation == TANH:
-        for i in range(n):
-            result[i] = tanh(x[i])
-    else:
-        for i in range(n):
-            result[i] = x[i]
-    for i in range(n):
-        y[i] = result[i]
+            out[i] = result[i]
 
 
 @kernel
@@ -127,70 +124,68 @@ def activation_backward(activation, alpha, x, y, dy, dx):
     """
     reads_input = GELU <= activation <= SOFTPLUS
     cost = _COST if reads_input else 1
-    run(_backward_chunk, chunks(dy.size), dy.size * cost, (activation, alpha, x if reads_input else y, dy, dx))
+    run(_backward_chunk, -(-dy.size // CHUNK), dy.size * cost, (activation, alpha, x if reads_input else y, dy, dx))
 
 
 @kernel
 def _backward_chunk(chunk, activation, alpha, source, dy, dx):
+    result = stack_block(dy)
+    alpha = typed(result[0], alpha)
+    zero, one = typed(result[0], 0.0), typed(result[0], 1.0)
     for first in range(chunk * CHUNK, min((chunk + 1) * CHUNK, dy.size), BLOCK):
         last = min(first + BLOCK, dy.size)
+        given, out = dy[first:last], dx[first:last]
         known = source[first:last]  # empty where `activation` is IDENTITY, which reads neither
-        _differentiate_block(activation, typed(dy[first], alpha), known, dy[first:last], dx[first:last])
-
-
-@kernel
-def _differentiate_block(activation, alpha, source, dy, dx):
-    result = stack_block(dy)
-    n = dy.size
-    zero, one = typed(alpha, 0.0), typed(alpha, 1.0)
-    if activation == RELU:
+        n = given.size
+        if activation == RELU:
+            for i in range(n):
+                result[i] = zero if known[i] <= zero else given[i]
+        elif activation == LEAKY_RELU:
+            for i in range(n):
+                result[i] = given[i] * (one if known[i] > zero else alpha)
+        elif activation == ELU:
+            for i in range(n):
+                result[i] = given[i] * (one if known[i] > zero else known[i] + alpha)
+        elif activation == GELU:
+            for i in range(n):
+                below, bell = normal(known[i])
+                result[i] = given[i] * (below + _limited(known[i]) * bell * typed(alpha, _BELL))
+        elif activation == GELU_TANH:
+            for i in range(n):
+                v = _limited(known[i])
+                s = _gelu_tanh_gate(v)
+                inner = typed(alpha, _GELU_SLOPE) * (one + typed(alpha, 3 * _GELU_CUBE) * v * v)
+                result[i] = given[i] * (s + v * s * (one - s) * inner)
+        elif activation == SILU:
+            for i in range(n):
+                s = sigmoid(known[i])
+                result[i] = given[i] * (s + known[i] * s * (one - s))
+        elif activation == SOFTPLUS:
+            for i in range(n):
+                result[i] = given[i] * sigmoid(known[i])
+        elif activation == SIGMOID:
+            for i in range(n):
+                result[i] = given[i] * (known[i] * (one - known[i]))
+        elif activation == TANH:
+            for i in range(n):
+                result[i] = given[i] * (one - known[i] * known[i])
+        else:
+            for i in range(n):
+                result[i] = given[i]
         for i in range(n):
-            result[i] = zero if source[i] <= zero else dy[i]
-    elif activation == LEAKY_RELU:
-        for i in range(n):
-            result[i] = dy[i] * (one if source[i] > zero else alpha)
-    elif activation == ELU:
-        for i in range(n):
-            result[i] = dy[i] * (one if source[i] > zero else source[i] + alpha)
-    elif activation == GELU:
-        for i in range(n):
-            below, bell = normal(source[i])
-            result[i] = dy[i] * (below + _limited(source[i]) * bell * typed(alpha, _BELL))
-    elif activation == GELU_TANH:
-        for i in range(n):
-            v = _limited(source[i])
-            s = _gelu_tanh_gate(v)
-            inner = typed(alpha, _GELU_SLOPE) * (one + typed(alpha, 3 * _GELU_CUBE) * v * v)
-            result[i] = dy[i] * (s + v * s * (one - s) * inner)
-    elif activation == SILU:
-        for i in range(n):
-            s = sigmoid(source[i])
-            result[i] = dy[i] * (s + source[i] * s * (one - s))
-    elif activation == SOFTPLUS:
-        for i in range(n):
-            result[i] = dy[i] * sigmoid(source[i])
-    elif activation == SIGMOID:
-        for i in range(n):
-            result[i] = dy[i] * (source[i] * (one - source[i]))
-    elif activation == TANH:
-        for i in range(n):
-            result[i] = dy[i] * (one - source[i] * source[i])
-    else:
-        for i in range(n):
-            result[i] = dy[i]
-    for i in range(n):
-        dx[i] = result[i]
+            out[i] = result[i]
 
 
 @kernel
 def softmax_forward(x, y):
     """y (N, C) = softmax of each row of x (N, C)."""
-    run(_softmax_chunk, _row_chunks(x), x.size * _COST, (x, y))
+    rows = max(1, CHUNK // x.shape[1])
+    run(_softmax_chunk, -(-x.shape[0] // rows), x.size * _COST, (rows, x, y))
 
 
 @kernel
-def _softmax_chunk(chunk, x, y):
-    first, last = row_span(chunk, x)
+def _softmax_chunk(chunk, rows, x, y):
+    first, last = chunk * rows, min((chunk + 1) * rows, x.shape[0])
     exponentials(x, first, last, y)
     for i in range(first, last):
         row = y[i]
@@ -233,12 +228,13 @@ def total(row):
 @kernel
 def softmax_backward(y, dy, dx):
     """dx (N, C) = y * (dy - sum of dy * y over the row), with y the output."""
-    run(_softmax_backward_chunk, _row_chunks(y), y.size, (y, dy, dx))
+    rows = max(1, CHUNK // y.shape[1])
+    run(_softmax_backward_chunk, -(-y.shape[0] // rows), y.size, (rows, y, dy, dx))
 
 
 @kernel
-def _softmax_backward_chunk(chunk, y, dy, dx):
-    first, last = row_span(chunk, y)
+def _softmax_backward_chunk(chunk, rows, y, dy, dx):
+    first, last = chunk * rows, min((chunk + 1) * rows, y.shape[0])
     for i in range(first, last):
         p, dp, dz = y[i], dy[i], dx[i]
         inner = typed(p[0], 0.0)
@@ -251,29 +247,37 @@ def _softmax_backward_chunk(chunk, y, dy, dx):
 @kernel
 def log_softmax_forward(x, y):
     """y (N, C) = log softmax of each row of x (N, C)."""
-    run(_log_softmax_chunk, _row_chunks(x), x.size * _COST, (x, y))
+    rows = max(1, CHUNK // x.shape[1])
+    run(_log_softmax_chunk, -(-x.shape[0] // rows), x.size * _COST, (rows, x, y))
 
 
 @kernel
-def _log_softmax_chunk(chunk, x, y):
-    first, last = row_span(chunk, x)
+def _log_softmax_chunk(chunk, rows, x, y):
+    first, last = chunk * rows, min((chunk + 1) * rows, x.shape[0])
     exponentials(x, first, last, y)
     for i in range(first, last):
         row, out = x[i], y[i]
         top, size = maximum(row), log(total(out))
         for c in range(row.size):
-            out[c] = (row[c] - top) - size
+            out[c] = -minus_log(row[c], top, size)
+
+
+@exact
+def minus_log(x, top, log_mass):
+    """-log softmax(x) of a row with maximum `top` and log(sum of exp(x - top)); top + log_mass would lose digits."""
+    return log_mass - (x - top)
 
 
 @kernel
 def log_softmax_backward(y, dy, dx):
     """dx (N, C) = dy - exp(y) * sum of dy over the row, with y the output."""
-    run(_log_softmax_backward_chunk, _row_chunks(y), y.size * _COST, (y, dy, dx))
+    rows = max(1, CHUNK // y.shape[1])
+    run(_log_softmax_backward_chunk, -(-y.shape[0] // rows), y.size * _COST, (rows, y, dy, dx))
 
 
 @kernel
-def _log_softmax_backward_chunk(chunk, y, dy, dx):
-    first, last = row_span(chunk, y)
+def _log_softmax_backward_chunk(chunk, rows, y, dy, dx):
+    first, last = chunk * rows, min((chunk + 1) * rows, y.shape[0])
     p, out = y[first:last].reshape(-1), dx[first:last].reshape(-1)
     for i in range(p.size):
         out[i] = exp(p[i])
@@ -285,37 +289,18 @@ def _log_softmax_backward_chunk(chunk, y, dy, dx):
 
 
 @kernel
-def _row_chunks(x):
-    rows = rows_per_chunk(x)
-    return (x.shape[0] + rows - 1) // rows
-
-
-@kernel
-def rows_per_chunk(x):
-    """How many rows of x (N, C) make a chunk."""
-    return max(1, CHUNK // x.shape[1])
-
-
-@kernel
-def row_span(chunk, x):
-    """The first row of a chunk of x (N, C), and the one after its last."""
-    rows = rows_per_chunk(x)
-    return chunk * rows, min((chunk + 1) * rows, x.shape[0])
-
-
-@kernel
 def dropout_forward(rate, key, x, y):
     """y = x / (1 - rate) where the key keeps the element, else 0; x and y (size,), maybe the same array.
 
     Element i is kept when its uniform number, a pure function of (key, i), is at least `rate`; 0 <= rate < 1.
     """
-    run(_dropout_chunk, chunks(x.size), x.size * 2, (rate, key, x, y))
+    run(_dropout_chunk, -(-x.size // CHUNK), x.size * 2, (rate, key, x, y))
 
 
 @kernel
 def dropout_backward(rate, key, dy, dx):
     """dx = dy / (1 - rate) where the key keeps the element, else 0: dropout is its own gradient."""
-    run(_dropout_chunk, chunks(dy.size), dy.size * 2, (rate, key, dy, dx))
+    run(_dropout_chunk, -(-dy.size // CHUNK), dy.size * 2, (rate, key, dy, dx))
 
 
 @kernel

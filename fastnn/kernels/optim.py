@@ -1,0 +1,148 @@
+"""Optimizer updates of parameters w by their gradients dw, in place, each in one pass; all arrays (size,).
+
+SGD with momentum and Nesterov's form as in Keras; RMSprop: Hinton's lecture 6e; Adam: Kingma and Ba 2015,
+arXiv:1412.6980; decoupled weight decay (AdamW): Loshchilov and Hutter 2019, arXiv:1711.05101.
+"""
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ._jit import kernel
+from ._math import CHUNK, stack_block, typed
+from ._parallel import run
+
+_PARTS = 64  # partial sums of sum_of_squares
+
+
+@kernel
+def sgd_update(dw, learning_rate, momentum, nesterov, weight_decay, v, w):
+    """g = dw + weight_decay * w; v = momentum * v - learning_rate * g; w += v.
+
+    With `nesterov`, w += momentum * v - learning_rate * g instead. Without momentum, v has size 0.
+    """
+    run(_sgd_chunk, -(-w.size // CHUNK), 2 * w.size, (dw, learning_rate, momentum, nesterov, weight_decay, v, w))
+
+
+@kernel
+def _sgd_chunk(chunk, dw, learning_rate, momentum, nesterov, weight_decay, v, w):
+    first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, w.size)
+    dw, v, w = dw[first:last], v[first:last], w[first:last]
+    rate, keep, decay = typed(w[0], learning_rate), typed(w[0], momentum), typed(w[0], weight_decay)
+    if momentum == 0.0:
+        for i in range(w.size):
+            w[i] -= rate * (dw[i] + decay * w[i])
+        return
+    # w += along_v * v + along_step * step, where step = -rate * g
+    along_v = keep if nesterov else typed(keep, 1.0)
+    along_step = typed(keep, 1.0) if nesterov else typed(keep, 0.0)
+    for i in range(w.size):
+        step = -rate * (dw[i] + decay * w[i])
+        v[i] = keep * v[i] + step
+        w[i] += along_v * v[i] + along_step * step
+
+
+@kernel
+def rmsprop_update(dw, learning_rate, rho, eps, momentum, s, v, w):
+    """s = rho * s + (1 - rho) * dw^2; u = learning_rate * dw / (sqrt(s) + eps); w -= u.
+
+    With momentum, v = momentum * v + u and w -= v; without, v has size 0.
+    """
+    run(_rmsprop_chunk, -(-w.size // CHUNK), 4 * w.size, (dw, learning_rate, rho, eps, momentum, s, v, w))
+
+
+@kernel
+def _rmsprop_chunk(chunk, dw, learning_rate, rho, eps, momentum, s, v, w):
+    first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, w.size)
+    dw, s, v, w = dw[first:last], s[first:last], v[first:last], w[first:last]
+    rate, keep, fresh = typed(w[0], learning_rate), typed(w[0], rho), typed(w[0], 1.0 - rho)
+    floor, inertia = typed(w[0], eps), typed(w[0], momentum)
+    if momentum == 0.0:
+        for i in range(w.size):
+            s[i] = keep * s[i] + fresh * dw[i] * dw[i]
+            w[i] -= rate * dw[i] / (math.sqrt(s[i]) + floor)
+        return
+    for i in range(w.size):
+        s[i] = keep * s[i] + fresh * dw[i] * dw[i]
+        v[i] = inertia * v[i] + rate * dw[i] / (math.sqrt(s[i]) + floor)
+        w[i] -= v[i]
+
+
+@kernel
+def adam_update(dw, learning_rate, beta1, beta2, eps, weight_decay, decoupled, step, m, s, w):
+    """Adam's update number `step` (1, 2, ...): w -= learning_rate * mhat / (sqrt(shat) + eps), bias-corrected.
+
+    `weight_decay` is added to the gradient (Adam), or, when `decoupled`, taken from w itself (AdamW).
+    """
+    rate = learning_rate / (1.0 - beta1**step)
+    root = 1.0 / math.sqrt(1.0 - beta2**step)
+    shrink = 1.0 - learning_rate * weight_decay if decoupled else 1.0
+    decay = 0.0 if decoupled else weight_decay
+    run(_adam_chunk, -(-w.size // CHUNK), 4 * w.size, (dw, rate, root, beta1, beta2, eps, decay, shrink, m, s, w))
+
+
+@kernel
+def _adam_chunk(chunk, dw, rate, root, beta1, beta2, eps, decay, shrink, m, s, w):
+    first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, w.size)
+    dw, m, s, w = dw[first:last], m[first:last], s[first:last], w[first:last]
+    rate, root, floor = typed(w[0], rate), typed(w[0], root), typed(w[0], eps)
+    keep1, fresh1 = typed(w[0], beta1), typed(w[0], 1.0 - beta1)
+    keep2, fresh2 = typed(w[0], beta2), typed(w[0], 1.0 - beta2)
+    decay, shrink = typed(w[0], decay), typed(w[0], shrink)
+    for i in range(w.size):
+        g = dw[i] + decay * w[i]
+        m[i] = keep1 * m[i] + fresh1 * g
+        s[i] = keep2 * s[i] + fresh2 * g * g
+        w[i] = shrink * w[i] - rate * m[i] / (root * math.sqrt(s[i]) + floor)
+
+
+@kernel
+def clip_by_value(limit, g):
+    """g is limited to -limit..limit, in place; NaN stays."""
+    run(_clip_chunk, -(-g.size // CHUNK), g.size, (limit, g))
+
+
+@kernel
+def _clip_chunk(chunk, limit, g):
+    g = g[chunk * CHUNK : min((chunk + 1) * CHUNK, g.size)]
+    high = typed(g[0], limit)
+    for i in range(g.size):
+        value = high if g[i] > high else g[i]
+        g[i] = -high if value < -high else value
+
+
+@kernel
+def sum_of_squares(g, out):
+    """out (1,) float64 = the sum of g^2, added in float64 in an order that only the size decides."""
+    parts = stack_block(out)[:_PARTS]
+    run(_squares_chunk, _PARTS, g.size, (g, parts))
+    total = 0.0
+    for part in parts:
+        total += part
+    out[0] = total
+
+
+@kernel
+def _squares_chunk(chunk, g, parts):
+    g = g[chunk * g.size // _PARTS : (chunk + 1) * g.size // _PARTS]
+    total = 0.0
+    for i in range(g.size):
+        total += np.float64(g[i]) * np.float64(g[i])
+    parts[chunk] = total
+
+
+@kernel
+def scale(factor, g):
+    """g *= factor, in place."""
+    run(_scale_chunk, -(-g.size // CHUNK), g.size, (factor, g))
+
+
+@kernel
+def _scale_chunk(chunk, factor, g):
+    g = g[chunk * CHUNK : min((chunk + 1) * CHUNK, g.size)]
+    factor = typed(g[0], factor)
+    for i in range(g.size):
+        g[i] *= factor
