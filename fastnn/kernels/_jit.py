@@ -32,6 +32,8 @@ from numba.core.caching import NullCache
 from numba.core.ccallback import CFunc
 from numba.core.registry import CPUDispatcher, cpu_target
 
+from . import _parallel
+
 OPTIONS: dict[str, Any] = {
     "nogil": True,  # threads of a server may run kernels side by side
     "error_model": "numpy",  # no branch for division by zero: loops stay vectorisable
@@ -117,10 +119,8 @@ class DiskCache(NullCache):  # type: ignore[misc]
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """Return the compiled function from the disk, or None when it has to be compiled."""
-        from ._parallel import launch
-
+        _parallel.launch()
         if not self._is_primitive:
-            launch()
             link_primitives(signature)
         target_context.refresh()
         path = self._path(signature)
@@ -180,5 +180,5 @@ def _build_hash() -> str:
         digest.update(path.name.encode() + path.read_bytes())
     versions = (numba.__version__, llvmlite.__version__, np.__version__, sys.version, platform.machine())
     digest.update(repr((versions, cpu_target.target_context.codegen().magic_tuple())).encode())
-    digest.update(os.environ.get("FASTNN_DRIVER", "").encode())
+    digest.update(f"{_parallel.layer()} {os.environ.get('FASTNN_DRIVER')}".encode())
     return digest.hexdigest()[:16]

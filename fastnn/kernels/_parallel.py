@@ -7,15 +7,21 @@ operation is mostly what it needs in the next) and then helps the others.
 
 The driver leans on private parts of Numba (`numba_parallel_for`), because a prange wrapper compiles in 0.8-1.0 s per
 kernel and this one in 0.15 s. FASTNN_DRIVER=prange chooses the public way, which a test runs too.
+
+No threading layer is safe everywhere: omp ends a forked child that starts a parallel region, workqueue aborts when two
+threads start one. So a forked child runs serially, and so does every thread but the main one under workqueue.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
+import threading
 import warnings
 from typing import Any
 
+import llvmlite.binding as llvm
 import numba
 from llvmlite import ir
 from numba import njit, prange, types
@@ -30,8 +36,53 @@ LAYERS = ("omp", "tbb", "workqueue")
 _LINE = 8  # counters stand 8 int64 apart: one cache line each
 
 
+_limit = ctypes.c_int64(0)  # most threads that a kernel may use; compiled code reads it
+_forked = False
+_lock = threading.Lock()
+
+
 def launch() -> None:
-    """Choose the threading layer and start the pool. The layer's functions are known to the linker from then on."""
+    """Choose the threading layer and start the pool. The driver's symbols are known to the linker from then on."""
+    with _lock:
+        if _limit.value == 0:
+            _start_pool()
+            llvm.add_symbol("fastnn_thread_limit", ctypes.addressof(_limit))
+            llvm.add_symbol("fastnn_on_main_thread", ctypes.cast(_on_main_thread, ctypes.c_void_p).value)
+            if hasattr(os, "register_at_fork"):
+                os.register_at_fork(after_in_child=_become_serial)
+            _limit.value = pool.get_num_threads()
+
+
+@ctypes.CFUNCTYPE(ctypes.c_int64)
+def _on_main_thread() -> int:
+    return int(threading.current_thread() is threading.main_thread())
+
+
+def _become_serial() -> None:
+    global _forked
+    _forked = True
+    _limit.value = 1
+
+
+def get_limit() -> int:
+    """Return how many threads kernels use."""
+    launch()
+    return _limit.value
+
+
+def set_limit(n: int) -> None:
+    """Let kernels use n threads, 1 <= n <= pool_size(), in the whole process."""
+    launch()
+    if not _forked:
+        _limit.value = n
+
+
+def pool_size() -> int:
+    """Return the number of threads in the pool: NUMBA_NUM_THREADS, or the number of CPUs; 1 in a forked child."""
+    return 1 if _forked else int(numba.config.NUMBA_NUM_THREADS)
+
+
+def _start_pool() -> None:
     if pool._is_initialized:
         return
     if numba.config.THREADING_LAYER != "default":  # the user chose by NUMBA_THREADING_LAYER
@@ -75,8 +126,7 @@ def _run_on_pool(typingctx: Any, task: Any, n: Any, work: Any, args: Any) -> Any
             unpacked = [at.extract_value(arguments, i) for i in range(len(arg_types))]
             context.call_internal_no_propagate(at, compiled.fndesc, task_signature, [chunk, *unpacked])
 
-        threads_function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(i64, []), "get_num_threads")
-        threads = builder.call(threads_function, [])
+        threads = _emit_thread_count(builder)
         small = builder.icmp_signed("<", work, ir.Constant(i64, SMALL))
         alone = builder.icmp_signed("<=", threads, one)
         with builder.if_else(builder.or_(builder.or_(small, alone), builder.icmp_signed("<=", n, one))) as (serial, parallel):
@@ -98,6 +148,19 @@ def _run_on_pool(typingctx: Any, task: Any, n: Any, work: Any, args: Any) -> Any
         return context.get_dummy_value()
 
     return types.void(task, types.intp, types.intp, args), codegen
+
+
+def _emit_thread_count(builder: Any) -> Any:
+    """Emit the number of threads to use: the limit, or 1 on a thread that must not start a parallel region."""
+    i64, module = ir.IntType(64), builder.module
+    if "fastnn_thread_limit" not in module.globals:
+        ir.GlobalVariable(module, i64, "fastnn_thread_limit")
+    limit = builder.load(module.globals["fastnn_thread_limit"])
+    if layer() != "workqueue":
+        return limit
+    is_main = cgutils.get_or_insert_function(module, ir.FunctionType(i64, []), "fastnn_on_main_thread")
+    on_main = builder.icmp_signed("!=", builder.call(is_main, []), ir.Constant(i64, 0))
+    return builder.select(on_main, limit, ir.Constant(i64, 1))
 
 
 def _trampoline(module: Any, shared_type: Any, call_task: Any) -> Any:
@@ -128,17 +191,19 @@ def _trampoline(module: Any, shared_type: Any, call_task: Any) -> Any:
     return function
 
 
-@njit(inline="always")
-def _run_serially(task: Any, n: Any, args: Any) -> None:
-    for chunk in range(n):
-        task(chunk, *args)
+@intrinsic
+def _thread_count(typingctx: Any) -> Any:
+    return types.int64(), lambda context, builder, signature, values: _emit_thread_count(builder)
 
 
 @njit(parallel=True)
 def _run_with_prange(task: Any, n: Any, work: Any, args: Any) -> None:
-    if work < SMALL or n <= 1 or numba.get_num_threads() <= 1:
-        _run_serially(task, n, args)
+    threads = _thread_count()
+    if work < SMALL or n <= 1 or threads <= 1:
+        for chunk in range(n):
+            task(chunk, *args)
     else:
+        numba.set_num_threads(threads)
         for chunk in prange(n):
             task(chunk, *args)
 

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from math import gcd
 
+from ._epilogue import activate, tile_flags
 from ._jit import kernel
+from ._memory import address, transpose
 from ._parallel import run
-from ._simd import ACCUMULATE, RELU, address, gemm, transpose
+from ._simd import ACCUMULATE, gemm
 
 CHUNKS = 8  # wanted at least, for the thread pool
 BLOCK = 64  # output channels in one chunk of the weight gradient
@@ -41,10 +43,11 @@ def _forward_chunk(chunk, bands, x, w, b, stride, padding, dilation, groups, act
     (_, height, width, c), (taps_h, taps_w, cg, k) = x.shape, w.shape
     _, rows, columns, _ = y.shape
     n, band = chunk // bands, chunk % bands
+    first, last = band * rows // bands, (band + 1) * rows // bands
     _image(x, address(x, n * height * width * c), height, width, c, address(w, 0), taps_h, taps_w, cg, k,
-           address(b, 0) if b.size > 0 else 0, stride, padding, dilation, groups, RELU if activation == 1 else 0,
-           address(y, n * rows * columns * k), band * rows // bands, (band + 1) * rows // bands, columns,
-           columns * k, k)  # fmt: skip
+           address(b, 0) if b.size > 0 else 0, stride, padding, dilation, groups, tile_flags(activation),
+           address(y, n * rows * columns * k), first, last, columns, columns * k, k)  # fmt: skip
+    activate(x, activation, alpha, address(y, (n * rows + first) * columns * k), (last - first) * columns * k)
 
 
 @kernel

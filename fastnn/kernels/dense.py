@@ -7,41 +7,114 @@ operands as they lie; large ones first copy blocks of A and B into buffers that 
 
 from __future__ import annotations
 
+from ._epilogue import activate, tile_flags
 from ._jit import kernel
+from ._memory import address, copy, stack, transpose
 from ._parallel import run
-from ._simd import ACCUMULATE, RELU, VECTOR_BYTES, VECTORS, address, copy, gemm, stack, transpose
+from ._simd import ACCUMULATE, VECTOR_BYTES, VECTORS, gemm
 
+CHUNKS = 8  # wanted at least, for the thread pool
 PANEL = VECTORS * VECTOR_BYTES  # bytes in one row of a panel of B, which is as wide as the tile
 DEPTH = 256  # rows of a packed panel: 32 KB with AVX-512, which L1 holds
 ROWS = 1024  # bytes of one column of a packed block of A: with DEPTH columns 256 KB, which L2 holds
 PAD = VECTOR_BYTES  # bytes between rows of packed A, so that the rows of a tile lie in different sets of L1
-CHUNKS = 8  # wanted at least, for the thread pool
+PACKED_A, PACKED_B = (ROWS + PAD) * DEPTH, PANEL * DEPTH
 FLIPPED_ROWS = 64
 FLIPPED = FLIPPED_ROWS * PANEL
-PACKED_A, PACKED_B = (ROWS + PAD) * DEPTH, PANEL * DEPTH
+FEW = 128  # fewer samples than this: the input gradient flips the product instead of transposing the weights
+LONG, SMALL = 1024, 4096  # a weight gradient of at most SMALL elements over at least LONG samples is summed in parts
+
+
+def dense_scratch_size(n: int, c: int, k: int) -> int:
+    """Return the number of elements that the weight gradient wants as scratch."""
+    return (c + 1) * k * CHUNKS if n >= LONG and c * k <= SMALL else 0
 
 
 @kernel
-def _packed_chunk(chunk, like, m, n, k, row_blocks, column_blocks, a, a_row, a_k, b, b_k, b_n, c, bias, flags):
-    """One block of C = A @ B; A's row or column stride and B's row or column stride is 1."""
+def dense_forward(x, w, b, activation, alpha, y):
+    """y (N, K) = f(x (N, C) @ w (C, K) + b)."""
+    (m, k), n = x.shape, w.shape[1]
+    bias = address(b, 0) if b.size > 0 else 0
+    _product(x, m, n, k, address(x, 0), k, 1, address(w, 0), n, 1, address(y, 0), bias, activation, alpha)
+
+
+@kernel
+def dense_weight_gradient(x, dz, scratch, dw, db):
+    """dw (C, K) = x.T @ dz,  db (K,) = sum of dz over N."""
+    (n, c), k = x.shape, dz.shape[1]
+    if scratch.size > 0:
+        run(_part_chunk, CHUNKS, n * c * k // 16, (x, dz, scratch, dw))
+        _sum_parts(scratch, dw.reshape(-1), db)
+    else:
+        _product(x, c, k, n, address(x, 0), 1, c, address(dz, 0), k, 1, address(dw, 0), 0, 0, 0.0)
+        if db.size > 0:
+            _column_sums(dz, 0, n, db)
+
+
+@kernel
+def dense_input_gradient(dz, w, dx):
+    """dx (N, C) = dz @ w.T."""
+    (m, n), c = dz.shape, w.shape[0]
+    if m >= FEW:
+        _product(dz, m, c, n, address(dz, 0), n, 1, address(w, 0), 1, n, address(dx, 0), 0, 0, 0.0)
+    else:
+        panels = (m * dz.itemsize + PANEL - 1) // PANEL
+        row_blocks = max(1, min(CHUNKS // panels, c // FLIPPED_ROWS))
+        run(_flipped_chunk, panels * row_blocks, m * n * c // 16, (dz, w, row_blocks, dx))
+
+
+@kernel
+def _product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alpha):
+    """C (m, n) = f(A @ B + bias) in chunks. a, b, c, bias: addresses; strides in elements; b_k or b_n is 1.
+
+    Row-major B of up to 2 KB a row is read as it lies: its rows of a panel then share pages and do not evict each other.
+    """
+    size = like.itemsize
+    panels = (n * size + PANEL - 1) // PANEL
+    packed = b_n != 1 or (m >= FEW and n * size >= 2048 and k >= 64)
+    row_blocks = (m * size + ROWS - 1) // ROWS
+    column_blocks = min(panels, (CHUNKS + row_blocks - 1) // row_blocks)
+    run(_product_chunk, row_blocks * column_blocks, m * n * k // 16,
+        (packed, like, m, n, k, row_blocks, column_blocks, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alpha))  # fmt: skip
+
+
+@kernel
+def _product_chunk(chunk, packed, like, m, n, k, row_blocks, column_blocks, a, a_row, a_k, b, b_k, b_n, c, bias,
+                   activation, alpha):  # fmt: skip
     size = like.itemsize
     width = PANEL // size
     panels = (n + width - 1) // width
-    i0, i1 = chunk % row_blocks * m // row_blocks, (chunk % row_blocks + 1) * m // row_blocks
-    p0, p1 = chunk // row_blocks * panels // column_blocks, (chunk // row_blocks + 1) * panels // column_blocks
-    rows = i1 - i0
+    row_block, column_block = chunk % row_blocks, chunk // row_blocks
+    i0, i1 = row_block * m // row_blocks, (row_block + 1) * m // row_blocks
+    j0, j1 = column_block * panels // column_blocks * width, (column_block + 1) * panels // column_blocks * width
+    rows, columns = i1 - i0, min(j1, n) - j0
+    a += i0 * a_row * size
+    b += j0 * b_n * size
+    c += (i0 * n + j0) * size
+    bias += j0 * size if bias != 0 else 0
+    if packed:
+        _packed_block(like, rows, columns, k, a, a_row, a_k, b, b_k, b_n, c, n, bias, tile_flags(activation))
+    else:
+        gemm(like, rows, columns, 1, k, a, a_row, 0, a_k, b, 0, b_k, c, n, bias, tile_flags(activation))
+    for i in range(rows):
+        activate(like, activation, alpha, c + i * n * size, columns)
+
+
+@kernel
+def _packed_block(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, c_row, bias, flags):
+    """One block of C = A @ B through copies of A (one block of DEPTH columns) and B (one panel of DEPTH rows)."""
+    size = like.itemsize
+    width = PANEL // size
     packed_a, packed_b = stack(PACKED_A), stack(PACKED_B)
-    packed_row, packed_k = (DEPTH + PAD // size, 1) if a_k == 1 else (1, rows)
+    packed_row, packed_k = (DEPTH + PAD // size, 1) if a_k == 1 else (1, m)
     for k0 in range(0, k, DEPTH):
         depth = min(DEPTH, k - k0)
-        from_a = a + (i0 * a_row + k0 * a_k) * size
         if a_k == 1:
-            copy(like, rows, depth, from_a, a_row, packed_a, packed_row)
+            copy(like, m, depth, a + k0 * size, a_row, packed_a, packed_row)
         else:
-            copy(like, depth, rows, from_a, a_k, packed_a, packed_k)
+            copy(like, depth, m, a + k0 * a_k * size, a_k, packed_a, packed_k)
         flags_now = (ACCUMULATE if k0 > 0 else 0) | (flags if k0 + depth == k else 0)
-        for panel in range(p0, p1):
-            j = panel * width
+        for j in range(0, n, width):
             columns = min(width, n - j)
             from_b = b + (k0 * b_k + j * b_n) * size
             if b_n == 1:
@@ -49,40 +122,8 @@ def _packed_chunk(chunk, like, m, n, k, row_blocks, column_blocks, a, a_row, a_k
             else:
                 transpose(like, columns, depth, from_b, b_n, packed_b, width)
             bias_at = bias + j * size if bias != 0 else 0
-            gemm(like, rows, columns, 1, depth, packed_a, packed_row, 0, packed_k,
-                 packed_b, 0, width, c + (i0 * n + j) * size, n, bias_at, flags_now)  # fmt: skip
-
-
-@kernel
-def _direct_chunk(chunk, like, m, n, k, row_blocks, column_blocks, a, a_row, a_k, b, b_k, b_n, c, bias, flags):
-    """The same block straight from the operands (b_n == 1)."""
-    size = like.itemsize
-    width = PANEL // size
-    panels = (n + width - 1) // width
-    i0, i1 = chunk % row_blocks * m // row_blocks, (chunk % row_blocks + 1) * m // row_blocks
-    p0, p1 = chunk // row_blocks * panels // column_blocks, (chunk // row_blocks + 1) * panels // column_blocks
-    j = p0 * width
-    columns = min(p1 * width, n) - j
-    bias_at = bias + j * size if bias != 0 else 0
-    gemm(like, i1 - i0, columns, 1, k, a + i0 * a_row * size, a_row, 0, a_k,
-         b + j * size, 0, b_k, c + (i0 * n + j) * size, n, bias_at, flags)  # fmt: skip
-
-
-@kernel
-def _product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, flags):
-    """C (m, n) = A @ B (+ bias, relu) in chunks. Addresses; strides in elements; b_n == 1 or m is large."""
-    size = like.itemsize
-    panels = (n * size + PANEL - 1) // PANEL
-    if b_n != 1 or (m >= 128 and n * size >= 2048 and k >= 64):
-        row_blocks = (m * size + ROWS - 1) // ROWS
-        column_blocks = min(panels, (CHUNKS + row_blocks - 1) // row_blocks)
-        run(_packed_chunk, row_blocks * column_blocks, m * n * k // 16,
-            (like, m, n, k, row_blocks, column_blocks, a, a_row, a_k, b, b_k, b_n, c, bias, flags))  # fmt: skip
-    else:
-        row_blocks = (m + 255) // 256
-        column_blocks = min(panels, (CHUNKS + row_blocks - 1) // row_blocks)
-        run(_direct_chunk, row_blocks * column_blocks, m * n * k // 16,
-            (like, m, n, k, row_blocks, column_blocks, a, a_row, a_k, b, b_k, b_n, c, bias, flags))  # fmt: skip
+            gemm(like, m, columns, 1, depth, packed_a, packed_row, 0, packed_k,
+                 packed_b, 0, width, c + j * size, c_row, bias_at, flags_now)  # fmt: skip
 
 
 @kernel
@@ -109,32 +150,35 @@ def _flipped_chunk(chunk, dz, w, row_blocks, dx):
 
 
 @kernel
-def dense_forward(x, w, b, activation, alpha, y):
-    """y (N, K) = f(x (N, C) @ w (C, K) + b)."""
-    (m, k), n = x.shape, w.shape[1]
-    bias = address(b, 0) if b.size > 0 else 0
-    _product(x, m, n, k, address(x, 0), k, 1, address(w, 0), n, 1, address(y, 0), bias, RELU if activation == 1 else 0)
+def _part_chunk(chunk, x, dz, scratch, dw):
+    """The weight and bias gradients over one part of the samples, into this part's share of the scratch."""
+    (n, c), k = x.shape, dz.shape[1]
+    first, last = chunk * n // CHUNKS, (chunk + 1) * n // CHUNKS
+    part = scratch[chunk * (c + 1) * k : (chunk + 1) * (c + 1) * k]
+    gemm(x, c, k, 1, last - first, address(x, first * c), 1, 0, c, address(dz, first * k), 0, k, address(part, 0), k, 0, 0)
+    _column_sums(dz, first, last, part[c * k :])
 
 
 @kernel
-def dense_weight_gradient(x, dz, scratch, dw, db):
-    """dw (C, K) = x.T @ dz,  db (K,) = sum of dz over N."""
-    (k, m), n = x.shape, dz.shape[1]
-    _product(x, m, n, k, address(x, 0), 1, m, address(dz, 0), n, 1, address(dw, 0), 0, 0)
-    if db.size > 0:
-        db[:] = 0
-        for i in range(k):
-            for j in range(n):
-                db[j] += dz[i, j]
+def _sum_parts(scratch, dw, db):
+    """Add the parts in their order."""
+    size = scratch.size // CHUNKS
+    for i in range(dw.size):
+        dw[i] = scratch[i]
+    for i in range(db.size):
+        db[i] = scratch[dw.size + i]
+    for part in range(1, CHUNKS):
+        for i in range(dw.size):
+            dw[i] += scratch[part * size + i]
+        for i in range(db.size):
+            db[i] += scratch[part * size + dw.size + i]
 
 
 @kernel
-def dense_input_gradient(dz, w, dx):
-    """dx (N, C) = dz @ w.T."""
-    (m, n), c = dz.shape, w.shape[0]
-    if m >= 128:
-        _product(dz, m, c, n, address(dz, 0), n, 1, address(w, 0), 1, n, address(dx, 0), 0, 0)
-    else:
-        panels = (m * dz.itemsize + PANEL - 1) // PANEL
-        row_blocks = max(1, min(CHUNKS // panels, c // FLIPPED_ROWS))
-        run(_flipped_chunk, panels * row_blocks, m * n * c // 16, (dz, w, row_blocks, dx))
+def _column_sums(dz, first, last, db):
+    """db = sum of the rows first..last-1 of dz."""
+    db[:] = 0
+    for i in range(first, last):
+        row = dz[i]
+        for j in range(db.size):
+            db[j] += row[j]

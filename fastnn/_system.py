@@ -1,0 +1,45 @@
+"""What `fastnn info` shows: the CPU, how kernels use it, and where their compiled code lies."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+
+def describe() -> dict[str, str]:
+    """Return the machine and the kernels' view of it as text, in the order to show."""
+    import numba
+
+    from . import __version__
+    from .kernels import _jit, _parallel, _simd
+
+    folder = _jit.cache_folder()
+    return {
+        "fastnn": __version__,
+        "python": platform.python_version(),
+        "numba": numba.__version__,
+        "cpu": _cpu_model(),
+        "features": _simd.features(),
+        "tile": _simd.describe(),
+        "threading layer": _parallel.layer(),
+        "threads": f"{_parallel.get_limit()} of {_parallel.pool_size()}",
+        "cache folder": "none (nothing is writable)" if folder is None else str(folder),
+    }
+
+
+def kernels_cached() -> bool:
+    """Return whether kernels were compiled on this machine before: False announces a wait of some seconds."""
+    from .kernels import _jit
+
+    folder = _jit.cache_folder()
+    return folder is not None and any(folder.glob("*.bin"))
+
+
+def _cpu_model() -> str:
+    """Return the CPU's name as the system gives it, or its architecture."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,64 @@
+"""The activations that dense and convolution kernels apply to outputs that still lie in the cache.
+
+ReLU costs nothing inside the register tile. The others are applied to what a chunk has just written, through a primitive,
+so that they are compiled once and not into every kernel.
+"""
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import carray, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ._jit import Primitive
+from ._simd import RELU as RELU_FLAG
+from .activation import RELU, activate_span
+
+
+def _activate(activation, alpha, values, count):
+    span = carray(values, (count,))
+    activate_span(activation, alpha, span, 0, count, span)
+
+
+def _signature(scalar: Any) -> Any:
+    return types.void(types.intp, types.float64, types.CPointer(scalar), types.intp)
+
+
+_PRIMITIVES = {
+    types.float32: Primitive(_activate, "activate_f32", _signature(types.float32)),
+    types.float64: Primitive(_activate, "activate_f64", _signature(types.float64)),
+}
+
+
+@intrinsic
+def activate(typingctx: Any, like: Any, activation: Any, alpha: Any, values: Any, count: Any) -> Any:
+    """Replace the `count` elements at the address `values` by f of them; IDENTITY and RELU (see `tile_flags`) do nothing."""
+    symbol = _PRIMITIVES[like.dtype].symbol
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, activation, alpha, values, count = arguments
+        i64 = ir.IntType(64)
+        with builder.if_then(builder.icmp_signed(">", activation, ir.Constant(i64, RELU))):
+            pointer = builder.inttoptr(values, context.get_value_type(like.dtype).as_pointer())
+            function_type = ir.FunctionType(ir.VoidType(), [i64, ir.DoubleType(), pointer.type, i64])
+            function = cgutils.get_or_insert_function(builder.module, function_type, symbol)
+            builder.call(function, [activation, alpha, pointer, count])
+        return context.get_dummy_value()
+
+    return types.void(like, types.intp, types.float64, types.intp, types.intp), codegen
+
+
+@intrinsic
+def tile_flags(typingctx: Any, activation: Any) -> Any:
+    """Return the tile's flags for an activation."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        i64 = ir.IntType(64)
+        is_relu = builder.icmp_signed("==", arguments[0], ir.Constant(i64, RELU))
+        return builder.select(is_relu, ir.Constant(i64, RELU_FLAG), ir.Constant(i64, 0))
+
+    return types.intp(types.intp), codegen
