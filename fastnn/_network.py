@@ -176,9 +176,7 @@ class Network:
     def _planned(self) -> Shape:
         """The shape of one sample; RuntimeError while it is not known."""
         if self.input_shape is None:
-            raise RuntimeError(
-                f"{OWNER}: shapes are not known yet; pass input_shape, or call build or fit first"
-            )
+            raise RuntimeError(f"{OWNER}: shapes are not known yet; pass input_shape, or call build or fit first")
         return self.input_shape
 
     def _samples(self, name: str, x: ArrayLike) -> Array:

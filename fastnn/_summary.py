@@ -23,9 +23,7 @@ def summary_text(layers: Sequence[Layer], input_shape: Shape) -> str:
     total = ("total", "", f"{parameters:,}", f"{multiply_adds:,}")
     widths = [max(len(row[column]) for row in (_HEAD, *rows, total)) for column in range(len(_HEAD))]
     rule = "  ".join("-" * width for width in widths)
-    return "\n".join(
-        [_line(_HEAD, widths), rule, *(_line(row, widths) for row in rows), rule, _line(total, widths)]
-    )
+    return "\n".join([_line(_HEAD, widths), rule, *(_line(row, widths) for row in rows), rule, _line(total, widths)])
 
 
 def _name(layer: Layer) -> str:

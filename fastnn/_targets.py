@@ -24,9 +24,7 @@ def class_targets(owner: str, name: str, y: ArrayLike, rows: int, classes: int) 
     return Targets(_checks.labels(owner, name, y, classes, rows), "classes")
 
 
-def binary_targets(
-    owner: str, name: str, y: ArrayLike, rows: int, shape: Shape, dtype: np.dtype[Any]
-) -> Targets:
+def binary_targets(owner: str, name: str, y: ArrayLike, rows: int, shape: Shape, dtype: np.dtype[Any]) -> Targets:
     """Values in 0..1 shaped as the output (N, *shape); (N,) serves an output of one value."""
     values = _values(owner, name, y, rows, shape, dtype)
     wrong = ((values < 0) | (values > 1)).reshape(rows, -1).any(axis=1)
@@ -36,9 +34,7 @@ def binary_targets(
     return Targets(values, "binary")
 
 
-def value_targets(
-    owner: str, name: str, y: ArrayLike, rows: int, shape: Shape, dtype: np.dtype[Any]
-) -> Targets:
+def value_targets(owner: str, name: str, y: ArrayLike, rows: int, shape: Shape, dtype: np.dtype[Any]) -> Targets:
     """Values shaped as the output (N, *shape). Class numbers for an output (N, C) become one-hot rows."""
     found = _checks.numeric(owner, name, y)
     classes = shape[0] if len(shape) == 1 else 1

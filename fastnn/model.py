@@ -50,9 +50,7 @@ class Sequential(Network):
         seed: Seed = None,
         class_names: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(
-            layers, input_shape, dtype=dtype, backend=backend, seed=seed, class_names=class_names
-        )
+        super().__init__(layers, input_shape, dtype=dtype, backend=backend, seed=seed, class_names=class_names)
         self.metadata: dict[str, Any] = {}
         self.stop_training = False
         self._scorer = Scorer()
@@ -223,12 +221,8 @@ class Sequential(Network):
     def _check_loss(self, loss: Loss) -> None:
         """Refuse a loss that does not fit the output, or that would apply softmax or sigmoid twice."""
         name = type(loss).__name__
-        if isinstance(loss, SoftmaxCrossEntropy) and (
-            len(self.output_shape) != 1 or self.output_shape[0] < 2
-        ):
-            raise ValueError(
-                f"{OWNER}: {name} needs an output of shape (C,), C >= 2, got {self.output_shape}"
-            )
+        if isinstance(loss, SoftmaxCrossEntropy) and (len(self.output_shape) != 1 or self.output_shape[0] < 2):
+            raise ValueError(f"{OWNER}: {name} needs an output of shape (C,), C >= 2, got {self.output_shape}")
         last = getattr(self.layers[-1], "activation", None) or self.layers[-1]
         if (isinstance(loss, SoftmaxCrossEntropy) and isinstance(last, Softmax)) or (
             isinstance(loss, BinaryCrossEntropy) and isinstance(last, Sigmoid)

@@ -44,8 +44,7 @@ class History:
         """One dict per epoch: epoch (from 1), loss, accuracy, ...: a table's rows."""
         columns = self.history
         return [
-            {"epoch": i + 1, **{name: values[i] for name, values in columns.items()}}
-            for i in range(len(self.loss))
+            {"epoch": i + 1, **{name: values[i] for name, values in columns.items()}} for i in range(len(self.loss))
         ]
 
     def append(self, row: dict[str, float]) -> None:
@@ -103,7 +102,7 @@ def fit(
     training, validation = _data(model, x, y, validation_data, validation_split)
     batches = Batches(*training, batch_size)
     order = np.arange(len(training[0]), dtype=np.intp)
-    rng = model.rng if seed is None else np.random.default_rng(seed)
+    rng = model.rng if seed is None else np.random.default_rng(_checks.seed("Sequential", seed))
     history = History()
     guard = _Guard(model)
     begin_batch, end_batch = overriding(callbacks, "on_batch_begin"), overriding(callbacks, "on_batch_end")
@@ -127,9 +126,7 @@ def fit(
                 hook(number, {})
             loss, accuracy = model.step(xb, yb, batches.kind)
             if not math.isfinite(loss):
-                raise guard.diverged(
-                    f"the loss is {loss} in epoch {epoch + 1}, batch {number + 1}", epoch, number
-                )
+                raise guard.diverged(f"the loss is {loss} in epoch {epoch + 1}, batch {number + 1}", epoch, number)
             guard.confirm()
             size = len(xb)
             loss_sum += loss * size
@@ -145,9 +142,7 @@ def fit(
         if validation is not None:
             row["val_loss"], row["val_accuracy"] = model.measure(*validation, batch_size=batches.size)
             if not math.isfinite(row["val_loss"]):
-                raise guard.diverged(
-                    f"the validation loss is {row['val_loss']} after epoch {epoch + 1}", epoch, None
-                )
+                raise guard.diverged(f"the validation loss is {row['val_loss']} after epoch {epoch + 1}", epoch, None)
             guard.confirm()
         row["seconds"] = time.perf_counter() - began
         history.append(row)
@@ -189,9 +184,7 @@ class _Guard:
         self._model.set_weights(self._good)
         self._model.optimizer.reset()
         advice = "the last good weights were restored; try a lower learning rate or gradient clipping"
-        return DivergenceError(
-            f"Sequential: {message}; {advice}", epoch + 1, None if batch is None else batch + 1
-        )
+        return DivergenceError(f"Sequential: {message}; {advice}", epoch + 1, None if batch is None else batch + 1)
 
 
 def _data(
@@ -220,7 +213,5 @@ def _call(callbacks: Sequence[Callback], hook: str, *arguments: object) -> None:
 
 
 def _line(epoch: int, epochs: int, row: dict[str, float]) -> str:
-    values = ", ".join(
-        f"{name} {value:.4f}" for name, value in row.items() if name != "seconds" and value == value
-    )
+    values = ", ".join(f"{name} {value:.4f}" for name, value in row.items() if name != "seconds" and value == value)
     return f"epoch {epoch + 1}/{epochs}: {values}, {row['seconds']:.1f} s"

@@ -71,9 +71,7 @@ def test_the_file_is_plain_safetensors_with_names_by_place(tmp_path):
     } <= names
     assert "11.biases" not in names
     assert description["format"] == 1
-    assert [each["type"] for each in description["layers"]] == [
-        type(layer).__name__ for layer in model.layers
-    ]
+    assert [each["type"] for each in description["layers"]] == [type(layer).__name__ for layer in model.layers]
 
 
 def test_saving_again_replaces_the_file_whole(tmp_path, monkeypatch):
@@ -87,9 +85,7 @@ def test_saving_again_replaces_the_file_whole(tmp_path, monkeypatch):
 
     model.parameters[:] = 1
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(
-        fn.CheckpointError, match=r"m.safetensors: cannot be written: No space left on device"
-    ):
+    with pytest.raises(fn.CheckpointError, match=r"m.safetensors: cannot be written: No space left on device"):
         model.save(path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["m.safetensors"]

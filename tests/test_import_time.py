@@ -1,5 +1,6 @@
 """What `import fastnn` costs: it must not import Numba or any other library that only some users need."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,7 @@ HEAVY = ("numba", "llvmlite", "safetensors", "PIL", "click", "rich", "platformdi
 
 def modules_after(code):
     script = f"import sys\n{code}\nprint(' '.join({{name.split('.')[0] for name in sys.modules}}))"
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
 
@@ -41,6 +40,13 @@ def test_the_check_can_fail():
 def test_every_public_name_exists(name):
     assert getattr(fastnn, name) is not None
     assert name in dir(fastnn)
+
+
+def test_type_checkers_see_the_same_names():
+    tree = ast.parse(Path(fastnn.__file__).read_text())
+    typed = next(node for node in tree.body if isinstance(node, ast.If))
+    names = [alias.name for node in typed.body for alias in node.names]
+    assert sorted([*names, "__version__"]) == sorted(fastnn.__all__)
 
 
 def test_unknown_name():

@@ -26,8 +26,7 @@ from fastnn.model import Sequential
 
 FORMAT = 1
 _LOSSES: dict[str, type[losses.Loss]] = {
-    kind.__name__: kind
-    for kind in (losses.SoftmaxCrossEntropy, losses.BinaryCrossEntropy, losses.MeanSquaredError)
+    kind.__name__: kind for kind in (losses.SoftmaxCrossEntropy, losses.BinaryCrossEntropy, losses.MeanSquaredError)
 }
 _DTYPES = {"F32": "float32", "F64": "float64"}
 
@@ -89,9 +88,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
             description = _description(path, file.metadata() or {})
             foreign = {file.get_slice(name).get_dtype() for name in file.keys()} - _DTYPES.keys()  # noqa: SIM118
             if foreign:
-                raise CheckpointError(
-                    f"{path}: no valid model: arrays must be F32 or F64, got {min(foreign)}"
-                )
+                raise CheckpointError(f"{path}: no valid model: arrays must be F32 or F64, got {min(foreign)}")
             return description, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -101,9 +98,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
 
 def _description(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     if "fastnn" not in metadata:
-        raise CheckpointError(
-            f"{path}: a safetensors file, but no fastnn model: it has no metadata of fastnn"
-        )
+        raise CheckpointError(f"{path}: a safetensors file, but no fastnn model: it has no metadata of fastnn")
     try:
         description: dict[str, Any] = json.loads(metadata["fastnn"])
     except (ValueError, RecursionError) as error:
@@ -112,9 +107,7 @@ def _description(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     if not isinstance(version, int) or version < 1:
         raise CheckpointError(f"{path}: no valid model: its metadata have no format number")
     if version > FORMAT:
-        raise CheckpointError(
-            f"{path}: written by a newer fastnn (format {version}); this one reads up to {FORMAT}"
-        )
+        raise CheckpointError(f"{path}: written by a newer fastnn (format {version}); this one reads up to {FORMAT}")
     return description
 
 
@@ -145,16 +138,12 @@ def _check_shapes(place: str, layer: Layer, arrays: Mapping[str, Array]) -> None
             _check_shapes(f"{place}{number}.", inner, arrays)
         return
     if not layer._is_known():
-        raise ValueError(
-            f"layer {place[:-1]} ({type(layer).__name__}) does not say how many features it takes"
-        )
+        raise ValueError(f"layer {place[:-1]} ({type(layer).__name__}) does not say how many features it takes")
     for name, shape in layer._shapes().items():
         if place + name not in arrays:
             raise ValueError(f"array {place + name} is missing")
         if arrays[place + name].shape != shape:
-            raise ValueError(
-                f"array {place + name} must have shape {shape}, got {arrays[place + name].shape}"
-            )
+            raise ValueError(f"array {place + name} must have shape {shape}, got {arrays[place + name].shape}")
 
 
 def _loss(description: Mapping[str, Any]) -> losses.Loss:
