@@ -82,7 +82,7 @@ class Recipe:
 
 
 RECIPES = {
-    "mlp": Recipe(mlp, epochs=20, batch_size=64, optimizer="adam", learning_rate=0.002),
-    "cnn": Recipe(cnn, epochs=10, batch_size=64, optimizer="adam", learning_rate=0.002),
-    "lenet5": Recipe(lenet5, epochs=10, batch_size=64, optimizer="adam", learning_rate=0.002),
+    "mlp": Recipe(mlp, epochs=20, batch_size=128, optimizer="adam", learning_rate=0.004),
+    "cnn": Recipe(cnn, epochs=10, batch_size=64, optimizer="adam", learning_rate=0.004),
+    "lenet5": Recipe(lenet5, epochs=10, batch_size=64, optimizer="adam", learning_rate=0.004),
 }

@@ -106,7 +106,8 @@ def test_info(run):
     result = run("info")
     assert result.exit_code == 0, result.output
     names = [line.split("  ")[0] for line in result.stdout.splitlines()]
-    assert names == ["fastnn", "cpu", "features", "tile", "threading layer", "threads", "cache folder"]
+    assert names[0] == "fastnn"
+    assert {"cpu", "features", "tile", "threading layer", "threads", "cache folder"} <= set(names)
 
 
 def test_the_first_run_says_that_it_compiles(monkeypatch):
@@ -144,7 +145,6 @@ def test_version_and_help(run):
         (["train", "--epochs", "0"], "0 is not in the range x>=1"),
         (["train", "--batch-size", "many"], "'many' is not a valid integer"),
         (["train", "--lr", "0"], "0.0 is not in the range x>0"),
-        (["train", "--lr", "nan"], "nan is not"),
         (["train", "--threads", "0"], "0 is not in the range x>=1"),
         (["train", "--seed", "-1"], "-1 is not in the range x>=0"),
         (["train", "surplus"], "unexpected extra argument"),
@@ -176,14 +176,15 @@ def test_errors_of_files(run, tmp_path, trained):
     assert_one_line(result, 1, f"{name}: damaged gzip file")
 
 
-def test_a_diverging_training_is_one_line(run):
+def test_a_training_that_cannot_be(run):
+    assert_one_line(run(*TRAIN, "--lr", "nan"), 1, "learning_rate must be", "got nan")
     result = run(*TRAIN, "--optimizer", "sgd", "--lr", 1e9)
     assert result.exit_code == 1
     assert len(result.stderr.splitlines()) == 1
     assert "the loss is" in result.stderr
 
 
-@pytest.mark.parametrize("place", [0, 3])
+@pytest.mark.parametrize("place", [0, 2])
 def test_debug_shows_the_traceback(run, place):
     arguments = ["evaluate", "nowhere", "--dataset", "digits"]
     result = run(*arguments[:place], "--debug", *arguments[place:])

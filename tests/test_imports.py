@@ -17,11 +17,13 @@ PACKAGE = Path(fastnn.__file__).parent
 # From the foundation up. Modules of one row do not import each other.
 ROWS = (
     ("kernels", "reference"),
-    ("_typing", "errors", "schedules"),
-    ("_checks", "_threads", "_system"),
-    ("_backend", "initializers"),
+    ("_typing", "errors"),
+    ("_checks",),
+    ("_threads", "initializers", "schedules"),
+    ("_backend", "_system"),
     ("layers",),
-    ("losses", "optimizers", "metrics"),
+    ("losses", "metrics", "_optimizer"),
+    ("optimizers",),
     ("_targets", "_network", "_summary", "callbacks"),
     ("model",),
     ("formats", "training"),

@@ -59,6 +59,8 @@ def train(
 
     Epochs, batch size, optimizer and learning rate have defaults of their own for each model.
     """
+    import numpy as np
+
     from fastnn import datasets, recipes
     from fastnn.cli._progress import progress
     from fastnn.cli._run import RunFolder, prepare
@@ -79,7 +81,8 @@ def train(
         f"{network.parameters.size:,} parameters, {epochs} epochs, batch {batch_size}"
     )
     prepare(backend, threads)
-    with progress() as shown:
+    # A divergence is reported as an error; NumPy need not warn of it as well.
+    with progress() as shown, np.errstate(over="ignore", invalid="ignore"):
         network.fit(
             x, y, epochs=epochs, batch_size=batch_size, validation_data=(x_test, y_test),
             callbacks=[run, shown], verbose=False,
