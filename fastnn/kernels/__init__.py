@@ -7,3 +7,68 @@ arrays. An array of size 0 stands for "no array". Every operation has a twin of 
 
 Images are (N, H, W, C), convolution weights (R, S, C / groups, K), dense weights (C, K).
 """
+
+from .activation import (
+    activation_backward,
+    activation_forward,
+    dropout_backward,
+    dropout_forward,
+    log_softmax_backward,
+    log_softmax_forward,
+    softmax_backward,
+    softmax_forward,
+)
+from .conv import conv2d_forward, conv2d_input_gradient, conv2d_scratch_size, conv2d_weight_gradient
+from .dense import dense_forward, dense_input_gradient, dense_scratch_size, dense_weight_gradient
+from .loss import (
+    binary_cross_entropy_backward,
+    binary_cross_entropy_forward,
+    mean_squared_error_backward,
+    mean_squared_error_forward,
+    softmax_cross_entropy_backward,
+    softmax_cross_entropy_forward,
+)
+from .norm import (
+    batch_norm_backward,
+    batch_norm_forward,
+    batch_norm_inference,
+    batch_norm_inference_backward,
+    batch_norm_scratch_size,
+)
+from .optim import adam_update, clip_by_value, rmsprop_update, scale, sgd_update, sum_of_squares
+
+__all__ = [
+    "activation_backward",
+    "activation_forward",
+    "adam_update",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "batch_norm_inference",
+    "batch_norm_inference_backward",
+    "batch_norm_scratch_size",
+    "binary_cross_entropy_backward",
+    "binary_cross_entropy_forward",
+    "clip_by_value",
+    "conv2d_forward",
+    "conv2d_input_gradient",
+    "conv2d_scratch_size",
+    "conv2d_weight_gradient",
+    "dense_forward",
+    "dense_input_gradient",
+    "dense_scratch_size",
+    "dense_weight_gradient",
+    "dropout_backward",
+    "dropout_forward",
+    "log_softmax_backward",
+    "log_softmax_forward",
+    "mean_squared_error_backward",
+    "mean_squared_error_forward",
+    "rmsprop_update",
+    "scale",
+    "sgd_update",
+    "softmax_backward",
+    "softmax_cross_entropy_backward",
+    "softmax_cross_entropy_forward",
+    "softmax_forward",
+    "sum_of_squares",
+]

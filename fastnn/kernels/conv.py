@@ -6,6 +6,9 @@ Pixels whose window crosses the left or right edge are taken column by column, a
 
 The input gradient is the same convolution with flipped, transposed weights, one set for each residue of the stride. The
 weight gradient uses the same tile with inputs as rows and pixels as the inner index.
+
+Depthwise convolution (one input and one output channel in each group) has no products to tile; its loops run over the
+channels, which are contiguous.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -18,6 +21,7 @@ from ._jit import kernel
 from ._memory import address, transpose
 from ._parallel import run
 from ._simd import ACCUMULATE, gemm
+from .activation import RELU
 
 CHUNKS = 8  # wanted at least, for the thread pool
 BLOCK = 64  # output channels in one chunk of the weight gradient
@@ -44,17 +48,23 @@ def _forward_chunk(chunk, bands, x, w, b, stride, padding, dilation, groups, act
     _, rows, columns, _ = y.shape
     n, band = chunk // bands, chunk % bands
     first, last = band * rows // bands, (band + 1) * rows // bands
-    _image(x, address(x, n * height * width * c), height, width, c, address(w, 0), taps_h, taps_w, cg, k,
-           address(b, 0) if b.size > 0 else 0, stride, padding, dilation, groups, tile_flags(activation),
-           address(y, n * rows * columns * k), first, last, columns, columns * k, k)  # fmt: skip
+    if groups == k and cg == 1:
+        _depthwise_rows(x[n], w, b, stride, padding, dilation, first, last, activation == RELU, y[n])
+    else:
+        _image(x, address(x, n * height * width * c), height, width, c, address(w, 0), taps_h, taps_w, cg, k,
+               address(b, 0) if b.size > 0 else 0, stride, padding, dilation, groups, tile_flags(activation),
+               address(y, n * rows * columns * k), first, last, columns, columns * k, k)  # fmt: skip
     activate(x, activation, alpha, address(y, (n * rows + first) * columns * k), (last - first) * columns * k)
 
 
 @kernel
 def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx):
     """dx (N, H, W, C) from dz (N, P, Q, K)."""
-    bands = _bands(dx.shape[0], dx.shape[1])
     work = dz.size * w.size // w.shape[3] // 16
+    if groups == w.shape[3] and w.shape[2] == 1:
+        run(_depthwise_input_chunk, dx.shape[0], work * 16, (dz, w, stride, padding, dilation, dx))
+        return
+    bands = _bands(dx.shape[0], dx.shape[1])
     _flip(w, stride, padding, dilation, groups, scratch)
     run(_input_chunk, dx.shape[0] * bands, work, (bands, dz, w, stride, padding, dilation, groups, scratch, dx))
 
@@ -214,7 +224,9 @@ def _weight_chunk(chunk, parts, x, dz, stride, padding, dilation, groups, with_b
     left, right = _complete(stride[1], padding[1], dilation[1], taps_w, width, 0, columns)
     joined = cg < NARROW and groups == 1 and dilation[1] == 1 and left < right
     for n in range(part * images // parts, (part + 1) * images // parts):
-        for r in range(taps_h):
+        if groups == k and cg == 1:
+            _depthwise_weights(x[n], dz[n], stride, padding, dilation, taps_h, taps_w, scratch[offset : offset + size])
+        for r in range(taps_h if groups < k or cg > 1 else 0):
             if joined:
                 _weights(x, dz, n, r, 0, taps_w, left, right, 0, k0, channels, stride, padding, dilation, offset, dw, scratch)
             for s in range(taps_w):
@@ -268,3 +280,64 @@ def _sum_chunk(chunk, parts, scratch, dw, db):
             for part in range(1, parts):
                 total += scratch[part * (size + k) + size + i]
             db[i] = total
+
+
+@kernel
+def _depthwise_rows(x, w, b, stride, padding, dilation, i0, i1, relu, y):
+    """Output rows i0..i1-1 of one image. x (H, W, C), w (R, S, 1, C), y (P, Q, C)."""
+    for i in range(i0, i1):
+        h = i * stride[0] - padding[0]
+        r0, r1 = _inside(h, dilation[0], w.shape[0], x.shape[0])
+        for j in range(y.shape[1]):
+            v = j * stride[1] - padding[1]
+            s0, s1 = _inside(v, dilation[1], w.shape[1], x.shape[1])
+            out = y[i, j]
+            out[:] = 0
+            if b.size > 0:
+                out[:] = b
+            for r in range(r0, r1):
+                for s in range(s0, s1):
+                    source, taps = x[h + r * dilation[0], v + s * dilation[1]], w[r, s, 0]
+                    for c in range(out.size):
+                        out[c] += source[c] * taps[c]
+            if relu:
+                for c in range(out.size):
+                    out[c] = 0 if out[c] < 0 else out[c]
+
+
+@kernel
+def _depthwise_input_chunk(n, dz, w, stride, padding, dilation, dx):
+    """The input gradient of image n: every output adds to the inputs of its window."""
+    _, height, width, _ = dx.shape
+    dx[n] = 0
+    for i in range(dz.shape[1]):
+        h = i * stride[0] - padding[0]
+        r0, r1 = _inside(h, dilation[0], w.shape[0], height)
+        for j in range(dz.shape[2]):
+            v = j * stride[1] - padding[1]
+            s0, s1 = _inside(v, dilation[1], w.shape[1], width)
+            given = dz[n, i, j]
+            for r in range(r0, r1):
+                for s in range(s0, s1):
+                    out, taps = dx[n, h + r * dilation[0], v + s * dilation[1]], w[r, s, 0]
+                    for c in range(given.size):
+                        out[c] += given[c] * taps[c]
+
+
+@kernel
+def _depthwise_weights(x, dz, stride, padding, dilation, taps_h, taps_w, dw):
+    """Add one image's share to dw (R*S*C,)."""
+    k = dz.shape[2]
+    for i in range(dz.shape[0]):
+        h = i * stride[0] - padding[0]
+        r0, r1 = _inside(h, dilation[0], taps_h, x.shape[0])
+        for j in range(dz.shape[1]):
+            v = j * stride[1] - padding[1]
+            s0, s1 = _inside(v, dilation[1], taps_w, x.shape[1])
+            given = dz[i, j]
+            for r in range(r0, r1):
+                for s in range(s0, s1):
+                    source = x[h + r * dilation[0], v + s * dilation[1]]
+                    to = dw[(r * taps_w + s) * k : (r * taps_w + s + 1) * k]
+                    for c in range(k):
+                        to[c] += source[c] * given[c]
