@@ -102,12 +102,13 @@ class Network:
             layer.needs_input_gradient = number > first
             layer.scratch = self._scratch
         self._sample_axes = ("N", *self._planned())
+        self._states = [a for layer in self.layers for a in layer.named_states().values()]
         self._releases = [layer.release for layer in self.layers]
         self._forwards = [layer.forward for layer in self.layers]
         self._backwards = [layer.backward for layer in reversed(self.layers[first:])]
 
     def __getstate__(self) -> dict[str, Any]:
-        derived = ("_releases", "_forwards", "_backwards")
+        derived = ("_states", "_releases", "_forwards", "_backwards")
         return {name: value for name, value in self.__dict__.items() if name not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -46,4 +46,5 @@ class Callback:
 
 def overriding(callbacks: Sequence[Callback], hook: str) -> list[Callable[..., None]]:
     """The bound methods named hook of those callbacks that define it: an empty hook costs no call."""
-    return [getattr(c, hook) for c in callbacks if getattr(type(c), hook) is not getattr(Callback, hook)]
+    hooks = [getattr(callback, hook) for callback in callbacks]
+    return [call for call in hooks if getattr(call, "__func__", None) is not getattr(Callback, hook)]

@@ -50,12 +50,17 @@ class Sequential(Network):
         seed: Seed = None,
         class_names: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(layers, input_shape, dtype=dtype, backend=backend, seed=seed, class_names=class_names)
         self.metadata: dict[str, Any] = {}
         self.stop_training = False
         self._scorer = Scorer()
         self._loss: Loss | None = None
         self._optimizer: Optimizer | None = None
+        super().__init__(layers, input_shape, dtype=dtype, backend=backend, seed=seed, class_names=class_names)
+
+    def build(self, input_shape: Iterable[int]) -> None:
+        super().build(input_shape)
+        if self._loss is not None:
+            self._check_loss(self._loss)
 
     # Training
 
@@ -101,8 +106,7 @@ class Sequential(Network):
         callbacks: Sequence[Callback] = (),
         verbose: bool = True,
     ) -> History:
-        """Train on x (N, *input_shape) and y: class numbers (N,), one-hot rows (N, C), or values for other
-        losses.
+        """Train on x (N, *input_shape) and y: class numbers (N,), one-hot rows (N, C), or values.
 
         Every epoch visits each row once in mini-batches of batch_size, the last short one included, in an
         order that `seed` (else the model's) decides. validation_data is a pair (x, y); validation_split
@@ -118,12 +122,15 @@ class Sequential(Network):
     def train_batch(self, x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
         """One step on one batch; returns (loss, accuracy), both measured before the update.
 
-        Raises DivergenceError, before anything is updated, when the loss is NaN or infinite.
+        Raises DivergenceError, with the model as it was, when the loss is NaN or infinite.
         """
         batch = self._samples("x", x)
         values, kind = self._targets("y", y, len(batch))
+        kept = [a.copy() for a in self._states]
         loss, accuracy = self.step(batch, values, kind)
         if not math.isfinite(loss):
+            for a, before in zip(self._states, kept, strict=True):
+                a[...] = before
             _checks.finite(OWNER, "x", batch)
             raise DivergenceError(f"{OWNER}: the loss is {loss}; the weights were not updated")
         return loss, accuracy
@@ -178,7 +185,8 @@ class Sequential(Network):
         return outputs
 
     def evaluate(self, x: ArrayLike, y: ArrayLike, batch_size: int = 256) -> tuple[float, float]:
-        """(loss, accuracy) over all rows, in inference mode. Accuracy is NaN for plain values."""
+        """(loss, accuracy) over all rows, in inference mode. Accuracy is NaN for plain values. With class
+        weights the loss is the mean of the batches' weighted means."""
         size = _checks.integer(OWNER, "batch_size", batch_size, 1)
         return self.measure(*self.check_data(x, y), batch_size=size)
 
@@ -203,8 +211,7 @@ class Sequential(Network):
     # Checks
 
     def check_data(self, x: ArrayLike, y: ArrayLike, kind: str = "") -> tuple[Array, Targets]:
-        """x (N, *input_shape) in the model's dtype and y as targets of the loss, both free of NaN and
-        infinity.
+        """x (N, *input_shape) in the model's dtype and y as targets of the loss, both finite.
 
         kind ("validation ") goes before x and y in messages. Raises TypeError or ValueError, naming the row.
         """
@@ -224,9 +231,8 @@ class Sequential(Network):
         if isinstance(loss, SoftmaxCrossEntropy) and (len(self.output_shape) != 1 or self.output_shape[0] < 2):
             raise ValueError(f"{OWNER}: {name} needs an output of shape (C,), C >= 2, got {self.output_shape}")
         last = getattr(self.layers[-1], "activation", None) or self.layers[-1]
-        if (isinstance(loss, SoftmaxCrossEntropy) and isinstance(last, Softmax)) or (
-            isinstance(loss, BinaryCrossEntropy) and isinstance(last, Sigmoid)
-        ):
+        pair = (type(loss), type(last))
+        if pair in ((SoftmaxCrossEntropy, Softmax), (BinaryCrossEntropy, Sigmoid)):
             raise ValueError(f"{OWNER}: {name} takes logits: leave {type(last).__name__} out at the end")
 
     # Files

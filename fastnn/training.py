@@ -99,6 +99,8 @@ def fit(
     epochs = _checks.integer("Sequential", "epochs", epochs, 1)
     batch_size = _checks.integer("Sequential", "batch_size", batch_size, 1)
     validation_split = _checks.number("Sequential", "validation_split", validation_split, minimum=0, below=1)
+    for number, callback in enumerate(callbacks):
+        _checks.instance("Sequential", f"callbacks[{number}]", callback, Callback, "a Callback")
     training, validation = _data(model, x, y, validation_data, validation_split)
     batches = Batches(*training, batch_size)
     order = np.arange(len(training[0]), dtype=np.intp)
@@ -180,7 +182,7 @@ class _Guard:
             self._good, self._newest, self._pending = self._newest, self._good, False
 
     def diverged(self, message: str, epoch: int, batch: int | None) -> DivergenceError:
-        """Put the good weights back; returns the error to raise."""
+        """Put the good weights back, forget the optimizer's memory; returns the error to raise."""
         self._model.set_weights(self._good)
         self._model.optimizer.reset()
         advice = "the last good weights were restored; try a lower learning rate or gradient clipping"

@@ -237,6 +237,10 @@ def test_wrong_models():
 
 
 def test_wrong_losses():
+    late = fn.Sequential([fn.Dense(None, 2), fn.Softmax()], backend="numpy")
+    late.compile(loss=fn.SoftmaxCrossEntropy())
+    with pytest.raises(ValueError, match="SoftmaxCrossEntropy takes logits"):
+        late.train_batch([[1, 2, 3]], [0])
     with pytest.raises(TypeError, match="Sequential: loss must be a Loss, got 'mse'"):
         mlp().compile(loss="mse")
     with pytest.raises(TypeError, match="Sequential: optimizer must be an Optimizer, got type"):
@@ -259,5 +263,14 @@ def test_train_batch_that_diverges_updates_nothing():
     with np.errstate(all="ignore"), pytest.raises(fn.DivergenceError, match=message):
         model.train_batch(np.ones((2, 6)), [0, 1])
     np.testing.assert_array_equal(model.parameters, before)
+
+
+def test_train_batch_refuses_nan_and_keeps_running_statistics(rng):
+    model = cnn()
+    before = {name: a.copy() for name, a in model.weights().items()}
+    x = rng.standard_normal((2, 6, 6, 1))
+    x[1, 2, 3] = np.nan
     with pytest.raises(ValueError, match="Sequential: x must be finite, got nan in row 1"):
-        mlp().train_batch([[0.0] * 6, [np.nan] * 6], [0, 1])
+        model.train_batch(x, [0, 1])
+    for name, a in model.weights().items():
+        np.testing.assert_array_equal(a, before[name])

@@ -153,6 +153,13 @@ def test_a_callback_stops_the_training(stop, batches):
     assert recorder.calls[-1][0] == "train end"
 
 
+def test_a_hook_may_be_assigned():
+    callback, seen = fn.Callback(), []
+    callback.on_epoch_end = lambda epoch, logs: seen.append(epoch)
+    mlp().fit(*blobs(50), epochs=2, callbacks=[callback], verbose=False)
+    assert seen == [0, 1]
+
+
 class Poison(fn.Callback):
     """Makes the model useless after a batch of an epoch; remembers what that epoch began with."""
 
@@ -260,6 +267,7 @@ def test_bad_data_is_refused_by_name(x, y, error, message):
             ValueError,
             "Sequential: validation_split=0.999 leaves no training row of 40",
         ),
+        ({"callbacks": [print]}, TypeError, r"Sequential: callbacks\[0\] must be a Callback, got builtin_"),
         ({"seed": "x"}, TypeError, "Sequential: seed must be None, an integer or"),
     ],
 )
