@@ -50,10 +50,7 @@ def fits(shape: Shape, axes: Axes) -> bool:
         shape = shape[: len(axes)]
     if len(shape) != len(axes):
         return False
-    for size, axis in zip(shape, axes, strict=True):
-        if size != axis and not isinstance(axis, str):
-            return False
-    return True
+    return all(size == axis or isinstance(axis, str) for size, axis in zip(shape, axes, strict=True))
 
 
 def input_shape(owner: str, value: Iterable[int], axes: Axes) -> Shape:
@@ -95,9 +92,7 @@ def labels(owner: str, name: str, value: ArrayLike, classes: int, rows: int | No
             raise ValueError(f"{owner}: {name} must be whole class numbers, got {found[row]} in row {row}")
     if found.min() < 0 or found.max() >= classes:
         row = int(np.argmax((found < 0) | (found >= classes)))
-        raise ValueError(
-            f"{owner}: {name} must be class numbers in 0..{classes - 1}, got {found[row]} in row {row}"
-        )
+        raise ValueError(f"{owner}: {name} must be class numbers in 0..{classes - 1}, got {found[row]} in row {row}")
     return np.require(found, np.int64, ["C", "A", "W"])
 
 
