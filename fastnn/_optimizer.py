@@ -142,9 +142,7 @@ class Optimizer:
         """
         own = type(self).__name__
         if "iterations" not in state:
-            raise ValueError(
-                f"{own}: state must hold 'iterations', got {', '.join(map(str, state)) or 'nothing'}"
-            )
+            raise ValueError(f"{own}: state must hold 'iterations', got {', '.join(map(str, state)) or 'nothing'}")
         known = {"step", *self.slot_names}
         loaded: dict[int, dict[str, Any]] = {}
         for key, value in state.items():
@@ -156,9 +154,7 @@ class Optimizer:
             loaded.setdefault(int(number), {})[name] = int(value) if name == "step" else np.array(value)
         for memory in loaded.values():
             if set(memory) != {"step", *self._slots_in_use()}:
-                raise ValueError(
-                    f"{own}: state must hold {', '.join(sorted(known))}, got {', '.join(memory)}"
-                )
+                raise ValueError(f"{own}: state must hold {', '.join(sorted(known))}, got {', '.join(memory)}")
         self.reset()
         self.iterations = _checks.integer(own, "iterations", int(state["iterations"]), 0)
         self._loaded = [loaded[number] for number in sorted(loaded)]
@@ -192,8 +188,7 @@ class Optimizer:
                 slot = self._zeros(parameters)
                 if value.shape != slot.shape:
                     raise ValueError(
-                        f"{type(self).__name__}: state {name!r} must have shape {slot.shape}, "
-                        f"got {value.shape}"
+                        f"{type(self).__name__}: state {name!r} must have shape {slot.shape}, got {value.shape}"
                     )
                 slot[:] = value
                 loaded[name] = slot

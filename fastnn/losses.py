@@ -194,9 +194,7 @@ class BinaryCrossEntropy(Loss):
         wrong = (values < 0) | (values > 1)
         if wrong.any():
             place = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
-            raise ValueError(
-                f"{type(self).__name__}: y_true must be in 0..1, got {values[place]} in row {place[0]}"
-            )
+            raise ValueError(f"{type(self).__name__}: y_true must be in 0..1, got {values[place]} in row {place[0]}")
         return values
 
     def _forward(self, x: Array, y: Array) -> float:

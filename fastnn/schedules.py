@@ -65,9 +65,7 @@ class _PerEpoch(Schedule):
 class Exponential(_PerEpoch):
     """learning_rate * factor ** epoch, epoch from 0; the default factor takes 5 % off an epoch."""
 
-    def __init__(
-        self, learning_rate: float, factor: float = 0.95, steps_per_epoch: int | None = None
-    ) -> None:
+    def __init__(self, learning_rate: float, factor: float = 0.95, steps_per_epoch: int | None = None) -> None:
         super().__init__(steps_per_epoch)
         self.learning_rate = _checks.number("Exponential", "learning_rate", learning_rate, minimum=0)
         self.factor = _checks.number("Exponential", "factor", factor, above=0)
@@ -149,9 +147,7 @@ class OneCycle(_WholeRun):
         start = self.learning_rate / self.start_divisor
         if done < self.warmup:
             return _cosine(start, self.learning_rate, done / self.warmup)
-        return _cosine(
-            self.learning_rate, start / self.final_divisor, (done - self.warmup) / (1 - self.warmup)
-        )
+        return _cosine(self.learning_rate, start / self.final_divisor, (done - self.warmup) / (1 - self.warmup))
 
 
 class WarmUp(Schedule):

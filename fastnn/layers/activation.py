@@ -200,9 +200,7 @@ def make(owner: str, activation: object, **common: Unpack[Common]) -> Layer | No
     if isinstance(activation, Layer) and type(activation).__name__ in CLASSES:
         activation = describe(activation)
     if not isinstance(activation, Mapping):
-        raise TypeError(
-            f"{owner}: activation must be a name or an activation layer, got {type(activation).__name__}"
-        )
+        raise TypeError(f"{owner}: activation must be a name or an activation layer, got {type(activation).__name__}")
     keywords = dict(activation)
     kind = CLASSES[_checks.choice(owner, "activation", keywords.pop("type", None), CLASSES)]
     return kind(**keywords, **common)

@@ -62,9 +62,7 @@ class Conv2D(Linear):
         self.dilation = _checks.pair(own, "dilation", dilation, 1)
         self.groups = _checks.integer(own, "groups", groups, 1)
         if self.out_channels % self.groups:
-            raise ValueError(
-                f"{own}: out_channels must be a multiple of groups, {groups}, got {out_channels}"
-            )
+            raise ValueError(f"{own}: out_channels must be a multiple of groups, {groups}, got {out_channels}")
         if self.in_channels is not None:
             self._check_groups(self.in_channels)
 
@@ -79,9 +77,7 @@ class Conv2D(Linear):
     def _check_groups(self, channels: int) -> None:
         if channels % self.groups:
             own = type(self).__name__
-            raise ValueError(
-                f"{own}: in_channels must be a multiple of groups, {self.groups}, got {channels}"
-            )
+            raise ValueError(f"{own}: in_channels must be a multiple of groups, {self.groups}, got {channels}")
 
     def _frame(self, h: int, w: int) -> tuple[Pair, Pair]:
         """(top, left) padding and (P, Q) of the output for images of h by w pixels."""

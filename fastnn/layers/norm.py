@@ -63,9 +63,7 @@ class BatchNorm(Layer):
 
     def _check_channels(self, name: str, channels: Shape, received: Shape) -> None:
         if self.num_features is not None and channels[-1] != self.num_features:
-            raise ValueError(
-                f"BatchNorm: {name} must have {self.num_features} channels (last axis), got {received}"
-            )
+            raise ValueError(f"BatchNorm: {name} must have {self.num_features} channels (last axis), got {received}")
 
     def _axes(self) -> _checks.Axes:
         return ("N", "C", ...)

@@ -35,15 +35,11 @@ class _Pool2D(Layer):
         own = type(self).__name__
         self.pool_size = _checks.pair(own, "pool_size", pool_size, 1)
         if self.pool_size[0] * self.pool_size[1] > _LARGEST_WINDOW:
-            raise ValueError(
-                f"{own}: pool_size must hold at most {_LARGEST_WINDOW} pixels, got {self.pool_size}"
-            )
+            raise ValueError(f"{own}: pool_size must hold at most {_LARGEST_WINDOW} pixels, got {self.pool_size}")
         self.stride = self.pool_size if stride is None else _checks.pair(own, "stride", stride, 1)
         self.padding = _checks.pair(own, "padding", padding, 0)
         if any(2 * before > size for before, size in zip(self.padding, self.pool_size, strict=True)):
-            raise ValueError(
-                f"{own}: padding must be at most half of pool_size {self.pool_size}, got {self.padding}"
-            )
+            raise ValueError(f"{own}: padding must be at most half of pool_size {self.pool_size}, got {self.padding}")
         self.ceil_mode = _checks.flag(own, "ceil_mode", ceil_mode)
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -154,9 +150,7 @@ class AvgPool2D(_Pool2D):
     def _backward(self, dy: Array) -> Array:
         assert self.inputs is not None
         dx = self._gradients.take(self.inputs.shape, self.dtype)
-        self._ops.avg_pool2d_backward(
-            dy, self.pool_size, self.stride, self.padding, self.count_include_pad, dx
-        )
+        self._ops.avg_pool2d_backward(dy, self.pool_size, self.stride, self.padding, self.count_include_pad, dx)
         return dx
 
     def _own_config(self) -> dict[str, Any]:

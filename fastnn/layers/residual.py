@@ -48,9 +48,7 @@ class Residual(Layer):
         self.parameter_names = tuple(
             f"{i}.{name}" for i, layer in enumerate(self.layers) for name in layer.parameter_names
         )
-        self.state_names = tuple(
-            f"{i}.{name}" for i, layer in enumerate(self.layers) for name in layer.state_names
-        )
+        self.state_names = tuple(f"{i}.{name}" for i, layer in enumerate(self.layers) for name in layer.state_names)
         if self.seed is not None:
             self._sow(self.seed)
         for layer in self.layers:
