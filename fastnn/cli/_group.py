@@ -40,7 +40,7 @@ version_option: Callable[[Any], Any] = click.option(
 
 
 class Group(click.Group):
-    """A group of commands that turns the errors of section "Errors" of the documentation into one line."""
+    """A group of commands whose errors are one line on stderr."""
 
     def main(  # type: ignore[override]  # every call ends in sys.exit
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
