@@ -1,0 +1,201 @@
+"""Two-dimensional pooling over NHWC images: maximum, average, and the average of the whole image.
+
+Window (p, q) starts at pixel (p * stride - top, q * stride - left), where `padding` is (top, left), and sees only its part
+inside the image.
+
+Both directions gather: an element of y is made of the pixels in its window, an element of dx of the windows that see it.
+So every element is written exactly once, and the last vector of an odd number of channels may overlap the one before it.
+Fewer channels than a vector has lanes are loaded and stored under a mask.
+"""
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+from ._jit import kernel
+from ._lanes import LANES, add, full, larger, load, multiply, partial, spread, store, where_equal
+from ._math import CHUNK
+from ._parallel import run
+
+@kernel
+def max_pool2d_forward(x, size, stride, padding, index, y):
+    """y (N, P, Q, C) = the maximum of each window of x (N, H, W, C); a NaN in the window wins.
+
+    index (N, P, Q, C) uint16 = the place r * S + s in its window of the first maximum (or first NaN), row by row; size 0:
+    skipped.
+    """
+    rows = _rows(x.size, y)
+    count = -(-y.shape[0] * y.shape[1] // rows)
+    if x.shape[3] >= LANES:
+        run(_max_rows, count, x.size, (full(), rows, x, size, stride, padding, index, y))
+    else:
+        run(_max_rows, count, x.size, (partial(), rows, x, size, stride, padding, index, y))
+
+
+@kernel
+def _max_rows(chunk, width, rows, x, size, stride, padding, index, y):
+    """A chunk of `rows` rows of y, counted through all images."""
+    _, h, w, c = x.shape
+    pixels, places, outputs = x.reshape(-1), index.reshape(-1), y.reshape(-1)
+    last_channel = max(0, c - LANES)
+    for row in range(chunk * rows, min((chunk + 1) * rows, y.shape[0] * y.shape[1])):
+        top = row % y.shape[1] * stride[0] - padding[0]
+        r0, r1 = max(0, -top), min(size[0], h - top)
+        for q in range(y.shape[2]):
+            left = q * stride[1] - padding[1]
+            s0, s1 = max(0, -left), min(size[1], w - left)
+            start = ((row // y.shape[1] * h + top) * w + left) * c
+            out = (row * y.shape[2] + q) * c
+            for channel in range(0, c, LANES):
+                at = min(channel, last_channel)
+                best = load(width, pixels, start + (r0 * w + s0) * c + at, c)
+                place = spread(index, r0 * size[1] + s0)
+                for r in range(r0, r1):
+                    for s in range(s0, s1):
+                        value = load(width, pixels, start + (r * w + s) * c + at, c)
+                        best, place = larger(best, place, value, spread(index, r * size[1] + s))
+                store(width, outputs, out + at, c, best)
+                if places.size > 0:
+                    store(width, places, out + at, c, place)
+
+
+@kernel
+def max_pool2d_backward(index, dy, size, stride, padding, dx):
+    """dx (N, H, W, C) = dy (N, P, Q, C) added at the pixel that `index` names in each window, else 0."""
+    rows = _rows(dx.size, dx)
+    count = -(-dx.shape[0] * dx.shape[1] // rows)
+    if dx.shape[3] >= LANES:
+        run(_max_back_rows, count, dx.size, (full(), rows, index, dy, size, stride, padding, dx))
+    else:
+        run(_max_back_rows, count, dx.size, (partial(), rows, index, dy, size, stride, padding, dx))
+
+
+@kernel
+def _max_back_rows(chunk, width, rows, index, dy, size, stride, padding, dx):
+    """A chunk of `rows` rows of dx. The windows that see a pixel are walked from the last to the first."""
+    _, h, w, c = dx.shape
+    places, given, outputs = index.reshape(-1), dy.reshape(-1), dx.reshape(-1)
+    last_channel = max(0, c - LANES)
+    for row in range(chunk * rows, min((chunk + 1) * rows, dx.shape[0] * dx.shape[1])):
+        below = row % h + padding[0]
+        p_last, q_last = min(below // stride[0], dy.shape[1] - 1), -1
+        for j in range(w):
+            while q_last + 1 < dy.shape[2] and (q_last + 1) * stride[1] <= j + padding[1]:
+                q_last += 1
+            for channel in range(0, c, LANES):
+                at = min(channel, last_channel)
+                total = spread(dx, 0.0)
+                p, r = p_last, below - p_last * stride[0]
+                while r < size[0] and p >= 0:
+                    q, s = q_last, j + padding[1] - q_last * stride[1]
+                    while s < size[1] and q >= 0:
+                        window = ((row // h * dy.shape[1] + p) * dy.shape[2] + q) * c + at
+                        place, value = load(width, places, window, c), load(width, given, window, c)
+                        total = add(total, where_equal(place, spread(index, r * size[1] + s), value))
+                        q, s = q - 1, s + stride[1]
+                    p, r = p - 1, r + stride[0]
+                store(width, outputs, (row * w + j) * c + at, c, total)
+
+
+@kernel
+def avg_pool2d_forward(x, size, stride, padding, count_include_pad, y):
+    """y (N, P, Q, C) = the sum of each window of x (N, H, W, C) divided by its count.
+
+    The count is the window's pixels inside the image, or, with `count_include_pad`, inside the image padded by (top, left)
+    on both sides, as in PyTorch.
+    """
+    rows = _rows(x.size, y)
+    count = -(-y.shape[0] * y.shape[1] // rows)
+    if x.shape[3] >= LANES:
+        run(_avg_rows, count, x.size, (full(), rows, x, size, stride, padding, count_include_pad, y))
+    else:
+        run(_avg_rows, count, x.size, (partial(), rows, x, size, stride, padding, count_include_pad, y))
+
+
+@kernel
+def global_avg_pool2d_forward(x, y):
+    """y (N, C) = the mean of x (N, H, W, C) over its pixels."""
+    n, h, w, c = x.shape
+    avg_pool2d_forward(x, (h, w), (1, 1), (0, 0), False, y.reshape((n, 1, 1, c)))
+
+
+@kernel
+def _avg_rows(chunk, width, rows, x, size, stride, padding, count_include_pad, y):
+    _, h, w, c = x.shape
+    pixels, outputs = x.reshape(-1), y.reshape(-1)
+    last_channel = max(0, c - LANES)
+    for row in range(chunk * rows, min((chunk + 1) * rows, y.shape[0] * y.shape[1])):
+        top = row % y.shape[1] * stride[0] - padding[0]
+        r0, r1 = max(0, -top), min(size[0], h - top)
+        tall = _extent(top, size[0], h, padding[0] if count_include_pad else 0)
+        for q in range(y.shape[2]):
+            left = q * stride[1] - padding[1]
+            s0, s1 = max(0, -left), min(size[1], w - left)
+            wide = _extent(left, size[1], w, padding[1] if count_include_pad else 0)
+            share = spread(x, 1.0 / (tall * wide))
+            start = ((row // y.shape[1] * h + top) * w + left) * c
+            out = (row * y.shape[2] + q) * c
+            for channel in range(0, c, LANES):
+                at = min(channel, last_channel)
+                total = spread(x, 0.0)
+                for r in range(r0, r1):
+                    for s in range(s0, s1):
+                        total = add(total, load(width, pixels, start + (r * w + s) * c + at, c))
+                store(width, outputs, out + at, c, multiply(total, share))
+
+
+@kernel
+def avg_pool2d_backward(dy, size, stride, padding, count_include_pad, dx):
+    """dx (N, H, W, C) = dy (N, P, Q, C) divided by its window's count, added at each pixel of the window."""
+    rows = _rows(dx.size, dx)
+    count = -(-dx.shape[0] * dx.shape[1] // rows)
+    if dx.shape[3] >= LANES:
+        run(_avg_back_rows, count, dx.size, (full(), rows, dy, size, stride, padding, count_include_pad, dx))
+    else:
+        run(_avg_back_rows, count, dx.size, (partial(), rows, dy, size, stride, padding, count_include_pad, dx))
+
+
+@kernel
+def global_avg_pool2d_backward(dy, dx):
+    """dx (N, H, W, C) = dy (N, C) / (H * W)."""
+    n, h, w, c = dx.shape
+    avg_pool2d_backward(dy.reshape((n, 1, 1, c)), (h, w), (1, 1), (0, 0), False, dx)
+
+
+@kernel
+def _avg_back_rows(chunk, width, rows, dy, size, stride, padding, count_include_pad, dx):
+    _, h, w, c = dx.shape
+    given, outputs = dy.reshape(-1), dx.reshape(-1)
+    last_channel = max(0, c - LANES)
+    for row in range(chunk * rows, min((chunk + 1) * rows, dx.shape[0] * dx.shape[1])):
+        below = row % h + padding[0]
+        p_last, q_last = min(below // stride[0], dy.shape[1] - 1), -1
+        for j in range(w):
+            while q_last + 1 < dy.shape[2] and (q_last + 1) * stride[1] <= j + padding[1]:
+                q_last += 1
+            for channel in range(0, c, LANES):
+                at = min(channel, last_channel)
+                total = spread(dx, 0.0)
+                p, r = p_last, below - p_last * stride[0]
+                while r < size[0] and p >= 0:
+                    tall = _extent(p * stride[0] - padding[0], size[0], h, padding[0] if count_include_pad else 0)
+                    q, s = q_last, j + padding[1] - q_last * stride[1]
+                    while s < size[1] and q >= 0:
+                        window = ((row // h * dy.shape[1] + p) * dy.shape[2] + q) * c + at
+                        wide = _extent(q * stride[1] - padding[1], size[1], w, padding[1] if count_include_pad else 0)
+                        share = spread(dx, 1.0 / (tall * wide))
+                        total = add(total, multiply(load(width, given, window, c), share))
+                        q, s = q - 1, s + stride[1]
+                    p, r = p - 1, r + stride[0]
+                store(width, outputs, (row * w + j) * c + at, c, total)
+
+
+@kernel
+def _extent(start, size, pixels, border):
+    """How many places count along one axis of the window that begins at `start`."""
+    return min(start + size, pixels + border) - max(start, -border)
+
+
+@kernel
+def _rows(elements, out):
+    """How many rows of `out` (of all images) make a chunk, where all of them move `elements` elements."""
+    return max(1, CHUNK * out.shape[0] * out.shape[1] // elements)
