@@ -36,11 +36,21 @@ from .norm import (
     batch_norm_scratch_size,
 )
 from .optim import adam_update, clip_by_value, rmsprop_update, scale, sgd_update, sum_of_squares
+from .pool import (
+    avg_pool2d_backward,
+    avg_pool2d_forward,
+    global_avg_pool2d_backward,
+    global_avg_pool2d_forward,
+    max_pool2d_backward,
+    max_pool2d_forward,
+)
 
 __all__ = [
     "activation_backward",
     "activation_forward",
     "adam_update",
+    "avg_pool2d_backward",
+    "avg_pool2d_forward",
     "batch_norm_backward",
     "batch_norm_forward",
     "batch_norm_inference",
@@ -59,8 +69,12 @@ __all__ = [
     "dense_weight_gradient",
     "dropout_backward",
     "dropout_forward",
+    "global_avg_pool2d_backward",
+    "global_avg_pool2d_forward",
     "log_softmax_backward",
     "log_softmax_forward",
+    "max_pool2d_backward",
+    "max_pool2d_forward",
     "mean_squared_error_backward",
     "mean_squared_error_forward",
     "rmsprop_update",

@@ -13,7 +13,6 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-
 LANES = 16
 
 

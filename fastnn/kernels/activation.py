@@ -119,8 +119,8 @@ def _limited(x):
 def activation_backward(activation, alpha, x, y, dy, dx):
     """dx = dy * f'(x), all (size,); dx may be one of the others.
 
-    RELU, LEAKY_RELU, ELU, SIGMOID and TANH read only the output y (x may have size 0); GELU, GELU_TANH, SILU and SOFTPLUS
-    read only the input x (y may have size 0). At 0, ReLU has slope 0 and LeakyReLU `alpha`.
+    RELU, LEAKY_RELU, ELU, SIGMOID and TANH read only the output y (x may have size 0); GELU, GELU_TANH, SILU and
+    SOFTPLUS read only the input x (y may have size 0). At 0, ReLU has slope 0 and LeakyReLU `alpha`.
     """
     reads_input = GELU <= activation <= SOFTPLUS
     cost = _COST if reads_input else 1

@@ -66,9 +66,7 @@ def softmax_cross_entropy_backward(probabilities, labels, class_weights, label_s
 
 
 @kernel
-def _cross_entropy_backward_chunk(
-    chunk, rows, probabilities, labels, class_weights, label_smoothing, scale, dlogits
-):
+def _cross_entropy_backward_chunk(chunk, rows, probabilities, labels, class_weights, label_smoothing, scale, dlogits):
     first, last = chunk * rows, min((chunk + 1) * rows, dlogits.shape[0])
     classes = dlogits.shape[1]
     weighted = class_weights.size > 0

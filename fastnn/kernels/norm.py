@@ -10,9 +10,9 @@
 Ioffe and Szegedy 2015, arXiv:1502.03167. Where mean and variance are constants (inference),
 dx = gamma / sqrt(var + eps) * dy.
 
-x is cut into tiles of some rows by at most BLOCK channels. Each tile leaves two sums per channel in the scratch array,
-which one thread adds in order; variances are merged as Chan, Golub and LeVeque 1983 do, so none is a difference of large
-numbers. Few channels are folded: several rows count as one long row, because short loops waste vector lanes.
+x is cut into tiles of some rows by at most BLOCK channels. Each tile leaves two sums per channel in the scratch
+array, which one thread adds in order; variances are merged as Chan, Golub and LeVeque 1983 do, so none is a difference
+of large numbers. Few channels are folded: several rows count as one long row, because short loops waste vector lanes.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -88,7 +88,12 @@ def _gradients(x, gamma, mean, var, eps, dy, scratch, dx, dgamma, dbeta, share):
             moment += np.float64(sums[tile, 1, j])
         dbeta[j] = total
         dgamma[j] = moment / math.sqrt(np.float64(var[j]) + eps)
-    run(_input_gradient_tile, down * across, 2 * x.size, (rows, down, x, gamma, mean, var, eps, dy, share, dgamma, dbeta, dx))
+    run(
+        _input_gradient_tile,
+        down * across,
+        2 * x.size,
+        (rows, down, x, gamma, mean, var, eps, dy, share, dgamma, dbeta, dx),
+    )
 
 
 @kernel

@@ -1,11 +1,11 @@
 """Two-dimensional pooling over NHWC images: maximum, average, and the average of the whole image.
 
-Window (p, q) starts at pixel (p * stride - top, q * stride - left), where `padding` is (top, left), and sees only its part
-inside the image.
+Window (p, q) starts at pixel (p * stride - top, q * stride - left), where `padding` is (top, left), and sees only its
+part inside the image.
 
-Both directions gather: an element of y is made of the pixels in its window, an element of dx of the windows that see it.
-So every element is written exactly once, and the last vector of an odd number of channels may overlap the one before it.
-Fewer channels than a vector has lanes are loaded and stored under a mask.
+Both directions gather: an element of y is made of the pixels in its window, an element of dx of the windows that see
+it. So every element is written exactly once, and the last vector of an odd number of channels may overlap the one
+before it. Fewer channels than a vector has lanes are loaded and stored under a mask.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -16,12 +16,13 @@ from ._lanes import LANES, add, full, larger, load, multiply, partial, spread, s
 from ._math import CHUNK
 from ._parallel import run
 
+
 @kernel
 def max_pool2d_forward(x, size, stride, padding, index, y):
     """y (N, P, Q, C) = the maximum of each window of x (N, H, W, C); a NaN in the window wins.
 
-    index (N, P, Q, C) uint16 = the place r * S + s in its window of the first maximum (or first NaN), row by row; size 0:
-    skipped.
+    index (N, P, Q, C) uint16 = the place r * S + s in its window of the first maximum (or first NaN), row by row;
+    size 0: skipped.
     """
     rows = _rows(x.size, y)
     count = -(-y.shape[0] * y.shape[1] // rows)
@@ -100,8 +101,8 @@ def _max_back_rows(chunk, width, rows, index, dy, size, stride, padding, dx):
 def avg_pool2d_forward(x, size, stride, padding, count_include_pad, y):
     """y (N, P, Q, C) = the sum of each window of x (N, H, W, C) divided by its count.
 
-    The count is the window's pixels inside the image, or, with `count_include_pad`, inside the image padded by (top, left)
-    on both sides, as in PyTorch.
+    The count is the window's pixels inside the image, or, with `count_include_pad`, inside the image padded by
+    (top, left) on both sides, as in PyTorch.
     """
     rows = _rows(x.size, y)
     count = -(-y.shape[0] * y.shape[1] // rows)
