@@ -17,7 +17,7 @@ import platform
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -93,11 +93,21 @@ class Primitive:
 
 
 def link_primitives(signature: Any) -> None:
-    """Link the primitives of the float type that `signature` uses: code that calls them must not be loaded before."""
-    double = "float64" in str(signature)
-    for primitive in _primitives:
-        if primitive.symbol.endswith("64" if double else "32"):
-            primitive.link()
+    """Link the primitives of a kernel's float type, its first float array's: an unknown symbol would be a null call."""
+    floats = [t.dtype for t in _flat(signature) if isinstance(t, types.Array) and isinstance(t.dtype, types.Float)]
+    if floats:
+        for primitive in _primitives:
+            if primitive.symbol.endswith(f"_f{floats[0].bitwidth}"):
+                primitive.link()
+
+
+def _flat(signature: Any) -> Iterator[Any]:
+    """Yield the argument types of a signature or tuple, those of inner tuples too."""
+    for argument in signature.args if hasattr(signature, "args") else signature:
+        if isinstance(argument, types.BaseTuple):
+            yield from _flat(argument)
+        else:
+            yield argument
 
 
 class DiskCache(NullCache):  # type: ignore[misc]

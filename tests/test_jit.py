@@ -1,0 +1,106 @@
+"""The disk cache of compiled kernels."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+PROGRAM = """
+import time, warnings
+warnings.simplefilter("always")
+import numpy as np
+from fastnn.kernels import _jit, optim
+g = np.array([3.0, -4.0], np.float32)
+optim.clip_by_value(2.0, g)
+print(g.tolist(), sum(optim.clip_by_value.stats.cache_hits.values()), _jit.cache_folder())
+"""
+
+
+def run(cache, project=PROJECT):
+    """Run the program: return (result and cache hits, cache folder, what it wrote to stderr)."""
+    environment = {**os.environ, "FASTNN_CACHE_DIR": str(cache), "PYTHONPATH": str(project)}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, timeout=600, cwd=cache.anchor
+    )
+    assert done.returncode == 0, done.stderr
+    result, _, rest = done.stdout.strip().rpartition("] ")
+    hits, folder = rest.split(" ", 1)
+    return result + "]", int(hits), folder, done.stderr
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """A cache folder after a first run."""
+    cache = tmp_path_factory.mktemp("cache")
+    result, hits, folder, _ = run(cache)
+    assert (result, hits) == ("[2.0, -2.0]", 0)
+    assert Path(folder).parent == cache
+    return cache
+
+
+def test_a_second_process_compiles_nothing(filled):
+    before = {path: path.stat().st_mtime_ns for path in filled.rglob("*.bin")}
+    assert len(before) > 2
+    assert run(filled)[:2] == ("[2.0, -2.0]", 1)
+    assert {path: path.stat().st_mtime_ns for path in filled.rglob("*.bin")} == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no permission bits")
+def test_the_folder_is_private(filled):
+    (folder,) = filled.iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: data[:100],
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:2000] + bytes([data[2000] ^ 1]) + data[2001:],
+        lambda data: b"no such thing" * 1000,
+    ],
+    ids=["empty", "header only", "half", "one bit", "foreign"],
+)
+def test_damaged_files_are_compiled_again(filled, tmp_path, damage):
+    cache = tmp_path / "cache"
+    shutil.copytree(filled, cache)
+    for path in cache.rglob("*.bin"):
+        path.write_bytes(damage(path.read_bytes()))
+    assert run(cache)[:2] == ("[2.0, -2.0]", 0)
+    assert run(cache)[:2] == ("[2.0, -2.0]", 1)
+
+
+def test_an_edit_in_any_kernel_file_starts_a_new_folder(tmp_path):
+    project = tmp_path / "project"
+    shutil.copytree(PROJECT / "fastnn", project / "fastnn", ignore=shutil.ignore_patterns("__pycache__"))
+    _, _, before, _ = run(tmp_path / "cache", project)
+    with open(project / "fastnn/kernels/pool.py", "a") as file:
+        file.write("# edited\n")
+    _, hits, after, _ = run(tmp_path / "cache", project)
+    assert after != before
+    assert hits == 0
+
+
+def test_without_a_writable_folder_one_warning_and_no_cache(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    result, hits, folder, errors = run(blocked)
+    assert (result, hits, folder) == ("[2.0, -2.0]", 0, "None")
+    assert errors.count("RuntimeWarning") == 1
+    assert "set FASTNN_CACHE_DIR to a writable folder" in errors
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no user ids on this system")
+def test_a_folder_that_others_may_write_is_not_trusted(filled, tmp_path):
+    cache = tmp_path / "cache"
+    shutil.copytree(filled, cache)
+    for folder in cache.iterdir():
+        folder.chmod(0o777)
+    result, hits, folder, errors = run(cache)
+    assert (result, hits, folder) == ("[2.0, -2.0]", 0, "None")
+    assert "writable by somebody else" in errors
