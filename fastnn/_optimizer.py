@@ -125,6 +125,15 @@ class Optimizer:
         self._memories = WeakKeyDictionary()
         self._loaded = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Memory belongs to objects; a copy hands it on in the order of their first update, like `load_state`.
+        memories = [dict(memory) for memory in (*self._memories.values(), *self._loaded)]
+        return {**self.__dict__, "_memories": None, "_loaded": memories}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._memories = WeakKeyDictionary()
+
     def state(self) -> dict[str, Any]:
         """Copy of all memory: "iterations", and for layer or model number n "n.step" and "n.<slot>"."""
         state: dict[str, Any] = {"iterations": self.iterations}

@@ -32,7 +32,7 @@ def set_num_threads(n: int) -> None:
 
     size = _parallel.pool_size()
     if _checks.integer("set_num_threads", "n", n, 1) > size:
-        raise ValueError(f"set_num_threads: n must be at most {size}, the size of the thread pool, got {n}")
+        raise ValueError(f"set_num_threads: n must be <= {size}, the size of the thread pool, got {n}")
     _parallel.set_limit(n)
 
 

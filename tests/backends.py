@@ -1,3 +1,3 @@
 """The backends that tests run on."""
 
-BACKENDS = ["numpy"]
+BACKENDS = ["numpy", "numba"]

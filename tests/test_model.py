@@ -189,7 +189,8 @@ def test_seed(rng):
 def test_copies_are_whole_and_independent(copied, rng):
     model = cnn()
     x, y = rng.standard_normal((4, 6, 6, 1)), [0, 2, 1, 1]
-    model.forward(x)
+    model.compile(fn.SGD(0.1, momentum=0.9))
+    model.train_batch(x, y)
     twin = copied(model)
     assert np.shares_memory(twin.layers[0].weights, twin.parameters)
     assert not np.shares_memory(twin.parameters, model.parameters)

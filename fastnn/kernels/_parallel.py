@@ -24,9 +24,9 @@ from typing import Any
 import llvmlite.binding as llvm
 import numba
 from llvmlite import ir
-from numba import njit, prange, types
+from numba import prange, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 from numba.np.ufunc import parallel as pool
 
 # Work (in multiply-adds or elements moved, whichever is larger) below which starting the pool costs more than it saves:
@@ -110,22 +110,27 @@ def layer() -> str:
     return str(pool._threading_layer)
 
 
+def _task_caller(context: Any, task: Any, signature: Any) -> Any:
+    """Return a function that emits task(chunk, *arguments), the arguments being packed in a struct."""
+    compiled = task.dispatcher.get_compile_result(signature)
+    context.active_code_library.add_linking_library(compiled.library)
+
+    def call(builder: Any, chunk: Any, packed: Any) -> None:
+        unpacked = [builder.extract_value(packed, i) for i in range(len(signature.args) - 1)]
+        context.call_internal_no_propagate(builder, compiled.fndesc, signature, [chunk, *unpacked])
+
+    return call
+
+
 @intrinsic
 def _run_on_pool(typingctx: Any, task: Any, n: Any, work: Any, args: Any) -> Any:
-    arg_types = tuple(args)
-    task_signature = task.get_call_type(typingctx, (types.intp, *arg_types), {})
+    task_signature = task.get_call_type(typingctx, (types.intp, *args), {})
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         _, n, work, packed = values
         i64, byte_ptr = ir.IntType(64), ir.IntType(8).as_pointer()
         one, zero = ir.Constant(i64, 1), ir.Constant(i64, 0)
-        compiled = task.dispatcher.get_compile_result(task_signature)
-        context.active_code_library.add_linking_library(compiled.library)
-
-        def call_task(at: Any, chunk: Any, arguments: Any) -> None:
-            unpacked = [at.extract_value(arguments, i) for i in range(len(arg_types))]
-            context.call_internal_no_propagate(at, compiled.fndesc, task_signature, [chunk, *unpacked])
-
+        call_task = _task_caller(context, task, task_signature)
         threads = _emit_thread_count(builder)
         small = builder.icmp_signed("<", work, ir.Constant(i64, SMALL))
         alone = builder.icmp_signed("<=", threads, one)
@@ -191,21 +196,47 @@ def _trampoline(module: Any, shared_type: Any, call_task: Any) -> Any:
     return function
 
 
-@intrinsic
-def _thread_count(typingctx: Any) -> Any:
-    return types.int64(), lambda context, builder, signature, values: _emit_thread_count(builder)
-
-
-@njit(parallel=True)
 def _run_with_prange(task: Any, n: Any, work: Any, args: Any) -> None:
-    threads = _thread_count()
-    if work < SMALL or n <= 1 or threads <= 1:
-        for chunk in range(n):
-            task(chunk, *args)
-    else:
-        numba.set_num_threads(threads)
-        for chunk in prange(n):
-            task(chunk, *args)
+    """The driver in Numba's public means, for compiled code only."""
+
+
+@overload(_run_with_prange, jit_options={"parallel": True})
+def _prange_driver(task: Any, n: Any, work: Any, args: Any) -> Any:
+    @intrinsic
+    def thread_count(typingctx: Any) -> Any:
+        return types.int64(), lambda context, builder, signature, values: _emit_thread_count(builder)
+
+    @intrinsic
+    def pack(typingctx: Any, args: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            return builder.ptrtoint(cgutils.alloca_once_value(builder, values[0]), ir.IntType(64))
+
+        return types.intp(args), codegen
+
+    @intrinsic
+    def call(typingctx: Any, chunk: Any, at: Any) -> Any:
+        task_signature = task.get_call_type(typingctx, (types.intp, *args), {})
+
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            packed_type = context.get_value_type(args)
+            packed = builder.load(builder.inttoptr(values[1], packed_type.as_pointer()))
+            _task_caller(context, task, task_signature)(builder, values[0], packed)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp), codegen
+
+    def driver(task: Any, n: Any, work: Any, args: Any) -> None:
+        at = pack(args)  # prange takes no tuples of numbers into its body, an address it does
+        threads = thread_count()
+        if work < SMALL or n <= 1 or threads <= 1:
+            for chunk in range(n):
+                call(chunk, at)
+        else:
+            numba.set_num_threads(threads)
+            for chunk in prange(n):
+                call(chunk, at)
+
+    return driver
 
 
 run = _run_with_prange if os.environ.get("FASTNN_DRIVER") == "prange" else _run_on_pool
