@@ -128,10 +128,9 @@ def test_normal_distribution(dtype):
     y = np.empty_like(x)
     _normal(x, y)
     # -v / sqrt(2) is rounded too, which costs the reference x^2 units.
-    allowed = np.where(x < 0, 8 + 4 * np.minimum(x * x, 1e4), 4.0)
-    np.testing.assert_array_less(
-        np.abs(y - expected), (allowed + 1) * np.spacing(np.maximum(expected, 1e-30).astype(dtype))
-    )
+    allowed = np.where(x < 0, 8 + 4 * x.clip(-100, 0) ** 2, 4)
+    unit = np.spacing(np.maximum(expected, 1e-30).astype(dtype))
+    np.testing.assert_array_less(np.abs(y - expected), (allowed + 1) * unit)
     special = np.array([np.inf, -np.inf, np.nan, 1e30, -1e30], dtype)
     y = np.empty_like(special)
     _normal(special, y)
@@ -143,11 +142,10 @@ def test_normal_distribution(dtype):
 def test_loops_become_vectors_of_the_right_type(function, dtype):
     x = np.full(100, 0.5, dtype)
     function(x, x.copy())
-    (code,) = [
-        text for signature, text in function.inspect_llvm().items() if str(signature[0].dtype) == np.dtype(dtype).name
-    ]
+    codes = function.inspect_llvm().items()
+    (code,) = [text for signature, text in codes if str(signature[0].dtype) == np.dtype(dtype).name]
     element, other = ("float", "double") if dtype == np.float32 else ("double", "float")
-    assert f" x {element}> @llvm.fmuladd" in code or f" x {element}>" in code
+    assert f" x {element}>" in code
     assert f" x {other}>" not in code
 
 

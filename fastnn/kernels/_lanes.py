@@ -6,14 +6,17 @@ every pixel and leave the tail to a scalar loop.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic, models, register_model
 
 LANES = 16
+_MASKS_ARE_FREE = "+avx512bw" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
 
 
 class Lanes(types.Type):  # type: ignore[misc]
@@ -31,69 +34,51 @@ class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
         super().__init__(manager, lanes, ir.VectorType(element, LANES))
 
 
-class Width(types.Type):  # type: ignore[misc]
-    """The Numba type that says how channels become lanes: all of them in use, or (`masked`) only the first few."""
-
-    def __init__(self, masked: bool) -> None:
-        self.masked = masked
-        super().__init__(f"width(masked={masked})")
-
-
-@register_model(Width)
-class _WidthModel(models.OpaqueModel):  # type: ignore[misc]
-    pass
-
-
 @intrinsic
-def full(typingctx: Any) -> Any:
-    """Return the width for LANES channels or more."""
-    return _width(masked=False)
-
-
-@intrinsic
-def partial(typingctx: Any) -> Any:
-    """Return the width for fewer channels."""
-    return _width(masked=True)
-
-
-def _width(masked: bool) -> Any:
-    return Width(masked)(), lambda context, builder, signature, values: context.get_dummy_value()
-
-
-@intrinsic
-def load(typingctx: Any, width: Any, array: Any, at: Any, channels: Any) -> Any:
-    """Return LANES elements of the flat array from `at` on; where `width` is partial, `channels` of them and zeros."""
+def load(typingctx: Any, array: Any, at: Any, channels: Any) -> Any:
+    """Return LANES elements of the C-contiguous array from `at` on; where `channels` are fewer, those and zeros."""
     lanes = Lanes(array.dtype)
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        pointer = _pointer(context, builder, array, values[1], values[2], lanes)
-        size = array.dtype.bitwidth // 8
-        if not width.masked:
-            value = builder.load(pointer)
-            value.align = size
-            return value
+        pointer = _pointer(context, builder, array, values[0], values[1], lanes)
         zero = context.get_constant_null(lanes)
-        arguments = [pointer, ir.Constant(ir.IntType(32), size), _mask(builder, values[3]), zero]
-        return _call(builder, f"llvm.masked.load.{_suffix(array)}.p0", zero.type, arguments)
+        size = ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
+        result = cgutils.alloca_once_value(builder, zero)
 
-    return lanes(width, array, types.intp, types.intp), codegen
+        def whole() -> None:
+            value = builder.load(pointer)
+            value.align = size.constant
+            builder.store(value, result)
+
+        def masked() -> None:
+            arguments = [pointer, size, _mask(builder, values[2]), zero]
+            builder.store(_call(builder, f"llvm.masked.load.{_suffix(array)}.p0", zero.type, arguments), result)
+
+        _whole_or_masked(builder, values[2], whole, masked)
+        return builder.load(result)
+
+    return lanes(array, types.intp, types.intp), codegen
 
 
 @intrinsic
-def store(typingctx: Any, width: Any, array: Any, at: Any, channels: Any, value: Any) -> Any:
-    """Write the lanes to the flat array from `at` on; where `width` is partial, only the first `channels`."""
+def store(typingctx: Any, array: Any, at: Any, channels: Any, value: Any) -> Any:
+    """Write the lanes to the C-contiguous array from `at` on; where `channels` are fewer, only so many."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        pointer = _pointer(context, builder, array, values[1], values[2], value)
-        size = array.dtype.bitwidth // 8
-        if not width.masked:
-            builder.store(values[4], pointer).align = size
-        else:
-            arguments = [values[4], pointer, ir.Constant(ir.IntType(32), size), _mask(builder, values[3])]
+        pointer = _pointer(context, builder, array, values[0], values[1], value)
+        size = ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
+
+        def whole() -> None:
+            builder.store(values[3], pointer).align = size.constant
+
+        def masked() -> None:
+            arguments = [values[3], pointer, size, _mask(builder, values[2])]
             _call(builder, f"llvm.masked.store.{_suffix(array)}.p0", ir.VoidType(), arguments)
+
+        _whole_or_masked(builder, values[2], whole, masked)
         return context.get_dummy_value()
 
-    return types.void(width, array, types.intp, types.intp, value), codegen
+    return types.void(array, types.intp, types.intp, value), codegen
 
 
 @intrinsic
@@ -153,6 +138,19 @@ def _spread(builder: Any, value: Any) -> Any:
     undefined = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
     first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+
+
+def _whole_or_masked(builder: Any, channels: Any, whole: Callable[[], None], masked: Callable[[], None]) -> None:
+    """Emit a masked access where masks are free, else a branch: without AVX-512 they cost one branch per lane."""
+    if _MASKS_ARE_FREE:
+        masked()
+        return
+    enough = builder.icmp_signed(">=", channels, ir.Constant(ir.IntType(64), LANES))
+    with builder.if_else(enough) as (then, otherwise):
+        with then:
+            whole()
+        with otherwise:
+            masked()
 
 
 def _mask(builder: Any, channels: Any) -> Any:
