@@ -84,9 +84,7 @@ def _max_back_rows(chunk, rows, index, dy, size, stride, padding, dx):
         windows = (row // h * p_count + p_last) * q_count * c  # where the last row of windows that sees this row lies
         if apart:  # at most one window sees a pixel: each window is read once
             if gaps or r_last >= size[0]:
-                for channel in range(0, w * c, LANES if c >= LANES else c):
-                    at = min(channel, w * c - LANES) if c >= LANES else channel
-                    store(dx, row * w * c + at, c, spread(dx, 0.0))
+                _clear(row * w * c, w * c, c, dx)
             for q in range(q_count if r_last < size[0] else 0):
                 left = q * stride[1] - padding[1]
                 s0, s1 = max(0, -left), min(size[1], w - left)
@@ -113,6 +111,14 @@ def _max_back_rows(chunk, rows, index, dy, size, stride, padding, dx):
                         total = add(total, where_equal(place, spread(index, r * size[1] + s), value))
                         q, s = q - 1, s + stride[1]
                 store(dx, (row * w + j) * c + at, c, total)
+
+
+@kernel
+def _clear(start, count, c, dx):
+    """Write `count` zeros, a multiple of c, to dx from `start` on."""
+    step = min(c, LANES)
+    for at in range(0, count, step):
+        store(dx, start + min(at, count - step), c, spread(dx, 0.0))
 
 
 @kernel
@@ -161,45 +167,60 @@ def _avg_rows(chunk, rows, x, size, stride, padding, count_include_pad, y):
 def avg_pool2d_backward(dy, size, stride, padding, count_include_pad, dx):
     """dx (N, H, W, C) = dy (N, P, Q, C) divided by its window's count, added at each pixel of the window."""
     rows = _rows(dx.size, dx)
-    run(
-        _avg_back_rows,
-        -(-dx.shape[0] * dx.shape[1] // rows),
-        dx.size,
-        (rows, dy, size, stride, padding, count_include_pad, dx),
-    )
+    args = (rows, dy, size, stride, padding, count_include_pad, dx)
+    run(_avg_back_rows, -(-dx.shape[0] * dx.shape[1] // rows), dx.size, args)
 
 
 @kernel
 def global_avg_pool2d_backward(dy, dx):
     """dx (N, H, W, C) = dy (N, C) / (H * W)."""
     n, h, w, c = dx.shape
-    avg_pool2d_backward(dy.reshape((n, 1, 1, c)), (h, w), (1, 1), (0, 0), False, dx)
+    avg_pool2d_backward(dy.reshape((n, 1, 1, c)), (h, w), (h, w), (0, 0), False, dx)
 
 
 @kernel
 def _avg_back_rows(chunk, rows, dy, size, stride, padding, count_include_pad, dx):
+    """A chunk of `rows` rows of dx, counted through all images. As _max_back_rows."""
     _, h, w, c = dx.shape
+    p_count, q_count = dy.shape[1:3]
     last_channel = max(0, c - LANES)
+    apart = stride[0] >= size[0] and stride[1] >= size[1]
+    gaps = stride[1] > size[1] or q_count * stride[1] - padding[1] < w
+    border_h, border_w = (padding[0], padding[1]) if count_include_pad else (0, 0)
     for row in range(chunk * rows, min((chunk + 1) * rows, dx.shape[0] * dx.shape[1])):
-        below = row % h + padding[0]
-        p_last, q_last = min(below // stride[0], dy.shape[1] - 1), -1
+        lower = row % h + padding[0]
+        p_last = min(lower // stride[0], p_count - 1)
+        r_last = lower - p_last * stride[0]
+        windows = (row // h * p_count + p_last) * q_count * c
+        if apart:
+            if gaps or r_last >= size[0]:
+                _clear(row * w * c, w * c, c, dx)
+            tall = _extent(p_last * stride[0] - padding[0], size[0], h, border_h)
+            for q in range(q_count if r_last < size[0] else 0):
+                left = q * stride[1] - padding[1]
+                s0, s1 = max(0, -left), min(size[1], w - left)
+                share = spread(dx, 1.0 / (tall * _extent(left, size[1], w, border_w)))
+                for channel in range(0, c, LANES):
+                    at = min(channel, last_channel)
+                    value = multiply(load(dy, windows + q * c + at, c), share)
+                    for s in range(s0, s1):
+                        store(dx, (row * w + left + s) * c + at, c, value)
+            continue
+        q_last = -1
         for j in range(w):
-            while q_last + 1 < dy.shape[2] and (q_last + 1) * stride[1] <= j + padding[1]:
+            while q_last + 1 < q_count and (q_last + 1) * stride[1] <= j + padding[1]:
                 q_last += 1
             for channel in range(0, c, LANES):
                 at = min(channel, last_channel)
                 total = spread(dx, 0.0)
-                p, r = p_last, below - p_last * stride[0]
-                while r < size[0] and p >= 0:
-                    tall = _extent(p * stride[0] - padding[0], size[0], h, padding[0] if count_include_pad else 0)
+                for back in range(min(p_last + 1, (size[0] - r_last + stride[0] - 1) // stride[0])):
+                    tall = _extent((p_last - back) * stride[0] - padding[0], size[0], h, border_h)
                     q, s = q_last, j + padding[1] - q_last * stride[1]
                     while s < size[1] and q >= 0:
-                        window = ((row // h * dy.shape[1] + p) * dy.shape[2] + q) * c + at
-                        wide = _extent(q * stride[1] - padding[1], size[1], w, padding[1] if count_include_pad else 0)
-                        share = spread(dx, 1.0 / (tall * wide))
-                        total = add(total, multiply(load(dy, window, c), share))
+                        wide = _extent(q * stride[1] - padding[1], size[1], w, border_w)
+                        value = load(dy, windows + (q - back * q_count) * c + at, c)
+                        total = add(total, multiply(value, spread(dx, 1.0 / (tall * wide))))
                         q, s = q - 1, s + stride[1]
-                    p, r = p - 1, r + stride[0]
                 store(dx, (row * w + j) * c + at, c, total)
 
 
