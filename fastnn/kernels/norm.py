@@ -52,7 +52,7 @@ def batch_norm_forward(x, gamma, beta, eps, scratch, mean, var, y):
             spread += np.float64(sums[tile, 1, j]) + step * step * size * ((count - size) / count)
         mean[j] = centre
         var[j] = spread / m
-    batch_norm_inference(x, gamma, beta, mean, var, eps, y)
+    run(_normalise_tile, down * across, x.size, (rows, down, x, gamma, beta, mean, var, eps, y))
 
 
 @kernel
@@ -65,35 +65,34 @@ def batch_norm_inference(x, gamma, beta, mean, var, eps, y):
 @kernel
 def batch_norm_backward(x, gamma, mean, var, eps, dy, scratch, dx, dgamma, dbeta):
     """dx (M, C), dgamma (C,) and dbeta (C,) from dy (M, C), through the batch's own mean and variance."""
-    _gradients(x, gamma, mean, var, eps, dy, scratch, dx, dgamma, dbeta, 1.0 / x.shape[0])
+    rows, down, across = _grid(x.shape[0], x.shape[1])
+    sums = scratch[: 2 * down * x.shape[1]].reshape((down, 2, x.shape[1]))
+    run(_gradient_sums_tile, down * across, 2 * x.size, (rows, down, x, mean, dy, sums))
+    _add_tiles(sums, var, eps, dgamma, dbeta)
+    args = (rows, down, x, gamma, mean, var, eps, dy, 1.0 / x.shape[0], dgamma, dbeta, dx)
+    run(_input_gradient_tile, down * across, 2 * x.size, args)
 
 
 @kernel
 def batch_norm_inference_backward(x, gamma, mean, var, eps, dy, scratch, dx, dgamma, dbeta):
     """The gradients of `batch_norm_inference`: mean and var are constants."""
-    _gradients(x, gamma, mean, var, eps, dy, scratch, dx, dgamma, dbeta, 0.0)
+    rows, down, across = _grid(x.shape[0], x.shape[1])
+    sums = scratch[: 2 * down * x.shape[1]].reshape((down, 2, x.shape[1]))
+    run(_gradient_sums_tile, down * across, 2 * x.size, (rows, down, x, mean, dy, sums))
+    _add_tiles(sums, var, eps, dgamma, dbeta)
+    args = (rows, down, x, gamma, mean, var, eps, dy, 0.0, dgamma, dbeta, dx)
+    run(_input_gradient_tile, down * across, 2 * x.size, args)
 
 
 @kernel
-def _gradients(x, gamma, mean, var, eps, dy, scratch, dx, dgamma, dbeta, share):
-    """`share` is 1 / M where mean and var depend on x, else 0."""
-    m, c = x.shape
-    rows, down, across = _grid(m, c)
-    sums = scratch[: 2 * down * c].reshape((down, 2, c))
-    run(_gradient_sums_tile, down * across, 2 * x.size, (rows, down, x, mean, dy, sums))
-    for j in range(c):
+def _add_tiles(sums, var, eps, dgamma, dbeta):
+    for j in range(dbeta.size):
         total, moment = 0.0, 0.0
-        for tile in range(down):
+        for tile in range(sums.shape[0]):
             total += np.float64(sums[tile, 0, j])
             moment += np.float64(sums[tile, 1, j])
         dbeta[j] = total
         dgamma[j] = moment / math.sqrt(np.float64(var[j]) + eps)
-    run(
-        _input_gradient_tile,
-        down * across,
-        2 * x.size,
-        (rows, down, x, gamma, mean, var, eps, dy, share, dgamma, dbeta, dx),
-    )
 
 
 @kernel
@@ -102,7 +101,8 @@ def _moments_tile(chunk, rows, down, x, sums):
     tile, low, high, start, stride, width, count, rest = _tile(chunk, rows, down, x.shape[0], x.shape[1])
     flat, mean, squares = x.reshape(-1), sums[tile, 0, low:high], sums[tile, 1, low:high]
     total, centre = stack_block(x)[:width], stack_block(x)[:width]
-    total[:] = 0
+    for i in range(width):
+        total[i] = 0
     for r in range(count + 1):
         row = flat[start + r * stride : start + r * stride + (width if r < count else rest)]
         for i in range(row.size):
@@ -112,7 +112,8 @@ def _moments_tile(chunk, rows, down, x, sums):
     for j in range(mean.size):
         mean[j] *= inverse
     _repeat(mean, centre)
-    total[:] = 0
+    for i in range(width):
+        total[i] = 0
     for r in range(count + 1):
         row = flat[start + r * stride : start + r * stride + (width if r < count else rest)]
         for i in range(row.size):
@@ -127,8 +128,8 @@ def _gradient_sums_tile(chunk, rows, down, x, mean, dy, sums):
     flat_x, flat_dy = x.reshape(-1), dy.reshape(-1)
     total, moment, centre = stack_block(x)[:width], stack_block(x)[:width], stack_block(x)[:width]
     _repeat(mean[low:high], centre)
-    total[:] = 0
-    moment[:] = 0
+    for i in range(width):
+        total[i] = moment[i] = 0
     for r in range(count + 1):
         at = start + r * stride
         end = at + (width if r < count else rest)
@@ -160,7 +161,7 @@ def _normalise_tile(chunk, rows, down, x, gamma, beta, mean, var, eps, y):
 
 @kernel
 def _input_gradient_tile(chunk, rows, down, x, gamma, mean, var, eps, dy, share, dgamma, dbeta, dx):
-    """dx = factor * dy + ((x - mean) * slope + offset)."""
+    """dx = factor * dy + ((x - mean) * slope + offset); `share` is 1 / M where mean and var depend on x, else 0."""
     tile, low, high, start, stride, width, count, rest = _tile(chunk, rows, down, x.shape[0], x.shape[1])
     flat_x, flat_dy, flat_dx = x.reshape(-1), dy.reshape(-1), dx.reshape(-1)
     centre, factor = stack_block(x)[:width], stack_block(x)[:width]
