@@ -202,7 +202,7 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
     blocks = (k // groups + BLOCK - 1) // BLOCK
     work = dz.size * dw.size // k // 16
     run(_weight_chunk, parts * blocks, work, (parts, x, dz, stride, padding, dilation, groups, db.size > 0, scratch, dw))
-    run(_sum_chunk, CHUNKS, dw.size * parts, (parts, scratch, dw.reshape(-1), db))
+    run(_sum_chunk, CHUNKS, dw.size * parts, (parts, k, scratch, dw.reshape(-1), db))
 
 
 @kernel
@@ -266,9 +266,9 @@ def _weights(x, dz, n, r, s, taps, j0, j1, group, k0, channels, stride, padding,
 
 
 @kernel
-def _sum_chunk(chunk, parts, scratch, dw, db):
+def _sum_chunk(chunk, parts, k, scratch, dw, db):
     """Add the parts in their order, for one chunk of the gradients."""
-    k, size = scratch.size // parts - dw.size, dw.size
+    size = dw.size
     for i in range(chunk * size // CHUNKS, (chunk + 1) * size // CHUNKS):
         total = scratch[i]
         for part in range(1, parts):

@@ -22,12 +22,18 @@ PACKED_A, PACKED_B = (ROWS + PAD) * DEPTH, PANEL * DEPTH
 FLIPPED_ROWS = 64
 FLIPPED = FLIPPED_ROWS * PANEL
 FEW = 128  # fewer samples than this: the input gradient flips the product instead of transposing the weights
-LONG, SMALL = 1024, 4096  # a weight gradient of at most SMALL elements over at least LONG samples is summed in parts
+LONG, SMALL = 1024, 4096  # samples from which, and weights up to which, the weight gradient is summed in parts
 
 
-def dense_scratch_size(n: int, c: int, k: int) -> int:
+def dense_scratch_size(n, c, k):
     """Return the number of elements that the weight gradient wants as scratch."""
-    return (c + 1) * k * CHUNKS if n >= LONG and c * k <= SMALL else 0
+    return (c + 1) * k * CHUNKS if in_parts(n, c, k) else 0
+
+
+@kernel
+def in_parts(n, c, k):
+    """Return whether the weight gradient is summed in parts: the matrix alone has too few chunks for the threads."""
+    return n >= LONG and c * k <= SMALL
 
 
 @kernel
@@ -42,9 +48,9 @@ def dense_forward(x, w, b, activation, alpha, y):
 def dense_weight_gradient(x, dz, scratch, dw, db):
     """dw (C, K) = x.T @ dz,  db (K,) = sum of dz over N."""
     (n, c), k = x.shape, dz.shape[1]
-    if scratch.size > 0:
-        run(_part_chunk, CHUNKS, n * c * k // 16, (x, dz, scratch, dw))
-        _sum_parts(scratch, dw.reshape(-1), db)
+    if in_parts(n, c, k):
+        run(_part_chunk, CHUNKS, n * c * k // 16, (x, dz, scratch))
+        _sum_parts(scratch[: (c + 1) * k * CHUNKS], dw.reshape(-1), db)
     else:
         _product(x, c, k, n, address(x, 0), 1, c, address(dz, 0), k, 1, address(dw, 0), 0, 0, 0.0)
         if db.size > 0:
@@ -150,7 +156,7 @@ def _flipped_chunk(chunk, dz, w, row_blocks, dx):
 
 
 @kernel
-def _part_chunk(chunk, x, dz, scratch, dw):
+def _part_chunk(chunk, x, dz, scratch):
     """The weight and bias gradients over one part of the samples, into this part's share of the scratch."""
     (n, c), k = x.shape, dz.shape[1]
     first, last = chunk * n // CHUNKS, (chunk + 1) * n // CHUNKS
