@@ -11,7 +11,7 @@ def describe() -> dict[str, str]:
     import numba
 
     from . import __version__
-    from .kernels import _jit, _parallel, _simd
+    from .kernels import _jit, _pool, _simd
 
     folder = _jit.cache_folder()
     return {
@@ -21,8 +21,8 @@ def describe() -> dict[str, str]:
         "cpu": _cpu_model(),
         "features": _simd.features(),
         "tile": _simd.describe(),
-        "threading layer": _parallel.layer(),
-        "threads": f"{_parallel.get_limit()} of {_parallel.pool_size()}",
+        "threading layer": f"fastnn's own pool, idle threads wait by {_pool.waiting()}",
+        "threads": f"{_pool.get_limit()} of {_pool.pool_size()}",
         "cache folder": "none (nothing is writable)" if folder is None else str(folder),
     }
 

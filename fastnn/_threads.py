@@ -1,4 +1,4 @@
-"""The thread count, for the whole process. What is safe where is decided in `kernels/_parallel.py`."""
+"""The thread count, for the whole process. The pool is in `kernels/_pool.py`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from . import _checks
 
 def prepare() -> None:
     """Start the thread pool."""
-    from .kernels import _parallel
+    from .kernels import _pool
 
-    _parallel.launch()
+    _pool.launch()
 
 
 def get_num_threads() -> int:
     """Return how many threads kernels use; 1 in a forked child process."""
-    from .kernels import _parallel
+    from .kernels import _pool
 
-    return _parallel.get_limit()
+    return _pool.get_limit()
 
 
 def set_num_threads(n: int) -> None:
@@ -28,12 +28,12 @@ def set_num_threads(n: int) -> None:
     Holds for the whole process. The thread count never changes results. Raises TypeError where `n` is no integer and
     ValueError where it is out of range; a forked child process, whose pool is gone, has a pool of 1.
     """
-    from .kernels import _parallel
+    from .kernels import _pool
 
-    size = _parallel.pool_size()
+    size = _pool.pool_size()
     if _checks.integer("set_num_threads", "n", n, 1) > size:
         raise ValueError(f"set_num_threads: n must be <= {size}, the size of the thread pool, got {n}")
-    _parallel.set_limit(n)
+    _pool.set_limit(n)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """The compiled convolution."""
 
 import pytest
+import threads
 from checks import conv
+from checks.common import blank
 from checks.memory import guarded_end, guarded_start
 from hypothesis import given
 
@@ -36,3 +38,31 @@ def test_gradients(case):
 )
 def test_shapes_that_are_cut_into_more_pieces(case):
     conv.check_conv2d(kernels, case)
+
+
+def _gradients(case, more=0):
+    x, w, b, dz = case.arrays()
+    y, dw, db, dx = (blank(a.shape, case.dtype) for a in (dz, w, b, x))
+    scratch = blank(case.scratch(kernels).size + more, case.dtype)
+    kernels.conv2d_forward(x, w, b, *case.geometry, 1, 0.0, y)
+    kernels.conv2d_weight_gradient(x, dz, *case.geometry, scratch, dw, db)
+    kernels.conv2d_input_gradient(dz, w, *case.geometry, scratch, dx)
+    return y, dw, db, dx
+
+
+def threaded_outputs():
+    same = {"padding": (1, 1), "after": (1, 1)}
+    yield from _gradients(conv.Conv2DCase(19, (14, 14), 32, 64, (3, 3), **same))
+    yield from _gradients(conv.Conv2DCase(2, (30, 40), 3, 20, (3, 3), stride=(2, 1), **same))
+    yield from _gradients(conv.Conv2DCase(5, (20, 20), 48, 48, (3, 3), groups=48, **same))
+
+
+def test_same_bits_for_any_number_of_threads():
+    assert len(set(threads.digests("test_conv"))) == 1
+
+
+def test_scratch_may_be_larger_than_asked_for():
+    """Layers of one model share one scratch array."""
+    case = conv.Conv2DCase(9, (6, 6), 5, 7, (3, 3), padding=(1, 1), after=(1, 1))
+    for exact, roomy in zip(_gradients(case), _gradients(case, more=1000), strict=True):
+        assert exact.tobytes() == roomy.tobytes()

@@ -1,7 +1,9 @@
 """The compiled dense products."""
 
 import pytest
+import threads
 from checks import dense
+from checks.common import blank
 from checks.memory import guarded_end, guarded_start
 from hypothesis import given
 
@@ -38,3 +40,29 @@ def test_gradients(case):
 )
 def test_blocked_shapes(n, c, k, dtype, place):
     dense.check_dense(kernels, dense.DenseCase(n, c, k, activation=1, dtype=dtype), place)
+
+
+def threaded_outputs():
+    for n, c, k in [(32, 784, 256), (300, 200, 513), (2000, 7, 33)]:
+        x, w, b, dz = dense.DenseCase(n, c, k).arrays()
+        y, dw, db, dx = (blank(a.shape, "float32") for a in (dz, w, b, x))
+        kernels.dense_forward(x, w, b, 9, 0.0, y)
+        kernels.dense_weight_gradient(x, dz, blank(kernels.dense_scratch_size(n, c, k), "float32"), dw, db)
+        kernels.dense_input_gradient(dz, w, dx)
+        yield from (y, dw, db, dx)
+
+
+def test_same_bits_for_any_number_of_threads():
+    assert len(set(threads.digests("test_dense"))) == 1
+
+
+@pytest.mark.parametrize("n", [30, 1030])
+def test_scratch_may_be_larger_than_asked_for(n):
+    """Layers of one model share one scratch array."""
+    x, w, b, dz = dense.DenseCase(n, 9, 11).arrays()
+    size, results = kernels.dense_scratch_size(n, 9, 11), []
+    for more in (0, 1000):
+        dw, db, scratch = blank(w.shape, "float32"), blank(b.shape, "float32"), blank(size + more, "float32")
+        kernels.dense_weight_gradient(x, dz, scratch, dw, db)
+        results.append((dw.tobytes(), db.tobytes(), scratch[size:].tobytes() == blank(more, "float32").tobytes()))
+    assert results[0] == results[1]

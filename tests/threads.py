@@ -23,10 +23,10 @@ def digests(module: str) -> list[str]:
 
 
 def _main(module: str) -> None:
-    from fastnn.kernels import _parallel
+    import fastnn
 
     for count in COUNTS:
-        _parallel.set_limit(count)
+        fastnn.set_num_threads(count)
         digest = hashlib.sha256()
         for array in importlib.import_module(module).threaded_outputs():
             digest.update(array.tobytes())

@@ -32,8 +32,6 @@ from numba.core.caching import NullCache
 from numba.core.ccallback import CFunc
 from numba.core.registry import CPUDispatcher, cpu_target
 
-from . import _parallel
-
 OPTIONS: dict[str, Any] = {
     "nogil": True,  # threads of a server may run kernels side by side
     "error_model": "numpy",  # no branch for division by zero: loops stay vectorisable
@@ -84,12 +82,16 @@ class Primitive:
         self._linked = False
         _primitives.append(self)
 
+    @property
+    def address(self) -> int:
+        return int(self._compiled.address)
+
     def link(self) -> None:
         """Compile or load the function and make its symbol known to the linker."""
         if not self._linked:
             self._linked = True
             self._compiled.compile()
-            llvm.add_symbol(self.symbol, self._compiled.address)
+            llvm.add_symbol(self.symbol, self.address)
 
 
 def link_primitives(signature: Any) -> None:
@@ -129,8 +131,10 @@ class DiskCache(NullCache):  # type: ignore[misc]
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """Return the compiled function from the disk, or None when it has to be compiled."""
-        _parallel.launch()
         if not self._is_primitive:
+            from ._pool import launch
+
+            launch()
             link_primitives(signature)
         target_context.refresh()
         path = self._path(signature)
@@ -190,5 +194,4 @@ def _build_hash() -> str:
         digest.update(path.name.encode() + path.read_bytes())
     versions = (numba.__version__, llvmlite.__version__, np.__version__, sys.version, platform.machine())
     digest.update(repr((versions, cpu_target.target_context.codegen().magic_tuple())).encode())
-    digest.update(f"{_parallel.layer()} {os.environ.get('FASTNN_DRIVER')}".encode())
     return digest.hexdigest()[:16]
