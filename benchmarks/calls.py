@@ -1,0 +1,58 @@
+"""Random arguments of the operations for the shapes of the table, all float32."""
+
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastnn import kernels
+
+from .pairs import Array, Call
+from .shapes import Conv, Dense
+
+
+def normal(*shape: int) -> Array:
+    """Random numbers, the same for the same shape."""
+    return np.random.default_rng(0).standard_normal(shape, np.float32)
+
+
+def blank(*shape: int) -> Array:
+    """An output that nobody has written yet."""
+    return np.full(shape, np.nan, np.float32)
+
+
+def scratch(size: int) -> Array:
+    """The scratch array that the kernels ask for; the reference leaves it alone."""
+    return np.zeros(size, np.float32)
+
+
+def dense_call(operation: str, shape: Dense, bias: bool = True) -> Call:
+    """One of the three products of a dense layer without activation."""
+    n, c, k = shape.n, shape.c, shape.k
+    b = normal(k if bias else 0)
+    if operation == "dense_forward":
+        return Call(operation, normal(n, c), normal(c, k), b, 0, 0.0, blank(n, k))
+    if operation == "dense_weight_gradient":
+        wanted = scratch(kernels.dense_scratch_size(n, c, k))
+        return Call(operation, normal(n, c), normal(n, k), wanted, blank(c, k), blank(b.size), outputs=2, scratch=2)
+    return Call(operation, normal(n, k), normal(c, k), blank(n, c))
+
+
+def conv_call(operation: str, shape: Conv) -> Call:
+    """One of the three passes of a convolution with bias, without activation."""
+    x, dz = (shape.n, shape.pixels, shape.pixels, shape.c), (shape.n, shape.outputs, shape.outputs, shape.k)
+    w = (shape.size, shape.size, shape.c // shape.groups, shape.k)
+    geometry: tuple[Any, ...] = (
+        (shape.stride, shape.stride), (shape.padding, shape.padding), (shape.dilation, shape.dilation), shape.groups,
+    )  # fmt: skip
+    if operation == "conv2d_forward":
+        return Call(operation, normal(*x), normal(*w), normal(shape.k), *geometry, 0, 0.0, blank(*dz))
+    wanted = scratch(kernels.conv2d_scratch_size(x, w, dz, shape.groups))
+    if operation == "conv2d_weight_gradient":
+        return Call(
+            operation, normal(*x), normal(*dz), *geometry, wanted, blank(*w), blank(shape.k), outputs=2, scratch=6
+        )
+    return Call(operation, normal(*dz), normal(*w), *geometry, wanted, blank(*x), scratch=6)

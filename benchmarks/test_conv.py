@@ -1,0 +1,34 @@
+"""Convolutions, with bias and without activation."""
+
+import pytest
+
+from .calls import conv_call
+from .shapes import FASTER, GROUPED, NARROW, NARROW_FIGURES, WIDE, WIDE_FIGURES
+
+OPERATIONS = ["conv2d_forward", "conv2d_input_gradient", "conv2d_weight_gradient"]
+
+
+def measure(compare, operation, shape, figures):
+    shape = shape.small() if compare.once else shape
+    compare.calls(conv_call(operation, shape), shape, figures, multiply_adds=shape.multiply_adds)
+
+
+@pytest.mark.benchmark(group="conv")
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("shape", WIDE, ids=str)
+def test_conv_wide(compare, operation, shape):
+    measure(compare, operation, shape, WIDE_FIGURES[operation])
+
+
+@pytest.mark.benchmark(group="conv, narrow")
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("shape", NARROW, ids=str)
+def test_conv_narrow(compare, operation, shape):
+    measure(compare, operation, shape, NARROW_FIGURES)
+
+
+@pytest.mark.benchmark(group="conv, groups and dilation")
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("shape", GROUPED, ids=str)
+def test_conv_grouped(compare, operation, shape):
+    measure(compare, operation, shape, FASTER)

@@ -1,0 +1,29 @@
+"""Losses."""
+
+import numpy as np
+import pytest
+
+from .calls import blank, normal
+from .pairs import Call
+from .shapes import FASTER, rows
+
+
+@pytest.mark.benchmark(group="losses")
+@rows("softmax_cross_entropy")
+def test_softmax_cross_entropy(compare, operation, shape):
+    n, c = shape.n, shape.c
+    logits, labels, no_weights = normal(n, c), np.arange(n, dtype=np.int64) % c, normal(0)
+    if operation.endswith("forward"):
+        call = Call(operation, logits, labels, no_weights, 0.0, blank(n, c), blank(n), outputs=2)
+    else:
+        probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        call = Call(operation, probabilities, labels, no_weights, 0.0, 1 / n, blank(n, c))
+    compare.calls(call, shape, FASTER, copy=True)
+
+
+@pytest.mark.benchmark(group="losses")
+@rows("binary_cross_entropy", "mean_squared_error")
+def test_elementwise_loss(compare, operation, shape):
+    targets = (normal(shape) > 0).astype(np.float32)
+    scale = () if operation.endswith("forward") else (1 / shape,)
+    compare.calls(Call(operation, normal(shape), targets, *scale, blank(shape)), shape, FASTER, copy=True)

@@ -1,0 +1,29 @@
+"""Batch normalisation beside a plain copy of the same arrays; images are passed as (N*H*W, C)."""
+
+import numpy as np
+import pytest
+
+from fastnn.kernels import batch_norm_scratch_size
+
+from .calls import blank, normal, scratch
+from .pairs import Call
+from .shapes import AS_COPY, rows
+
+EPS = 1e-5
+
+
+@pytest.mark.benchmark(group="batch norm")
+@rows("batch_norm")
+def test_batch_norm(compare, operation, shape):
+    m, c = shape.n, shape.c
+    x, gamma, beta, mean = normal(m, c), normal(c), normal(c), normal(c)
+    var, dy, wanted = np.ones(c, np.float32), normal(m, c), scratch(batch_norm_scratch_size(m, c))
+    y, per_channel = blank(m, c), (blank(c), blank(c))
+    gradients = (x, gamma, mean, var, EPS, dy, wanted, y, *per_channel)
+    call = {
+        "batch_norm_forward": Call(operation, x, gamma, beta, EPS, wanted, *per_channel, y, outputs=3, scratch=4),
+        "batch_norm_backward": Call(operation, *gradients, outputs=3, scratch=6),
+        "batch_norm_inference": Call(operation, x, gamma, beta, mean, var, EPS, y),
+        "batch_norm_inference_backward": Call(operation, *gradients, outputs=3, scratch=6),
+    }[operation]
+    compare.calls(call, shape, AS_COPY, copy=True)
