@@ -19,9 +19,9 @@ DEPTH = 256  # rows of a packed panel: 32 KB with AVX-512, which L1 holds
 ROWS = 1024  # bytes of one column of a packed block of A: with DEPTH columns 256 KB, which L2 holds
 PAD = VECTOR_BYTES  # bytes between rows of packed A, so that the rows of a tile lie in different sets of L1
 PACKED_A, PACKED_B = (ROWS + PAD) * DEPTH, PANEL * DEPTH
-FLIPPED_ROWS = 64
+WIDE = 1792  # bytes of a row from which the rows of a tile or a panel evict each other from the caches
+FLIPPED_ROWS = 128
 FLIPPED = FLIPPED_ROWS * PANEL
-FEW = 128  # fewer samples than this: the input gradient flips the product instead of transposing the weights
 LONG, SMALL = 1024, 4096  # samples from which, and weights up to which, the weight gradient is summed in parts
 
 
@@ -61,27 +61,37 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
 def dense_input_gradient(dz, w, dx):
     """dx (N, C) = dz @ w.T."""
     (m, n), c = dz.shape, w.shape[0]
-    if m >= FEW:
+    if n * dz.itemsize > WIDE and m >= 64:
         _product(dz, m, c, n, address(dz, 0), n, 1, address(w, 0), 1, n, address(dx, 0), 0, 0, 0.0)
     else:
         panels = (m * dz.itemsize + PANEL - 1) // PANEL
-        row_blocks = max(1, min(CHUNKS // panels, c // FLIPPED_ROWS))
+        row_blocks = max(1, min((CHUNKS + panels - 1) // panels, c // 64))
         run(_flipped_chunk, panels * row_blocks, m * n * c // 16, (dz, w, row_blocks, dx))
 
 
 @kernel
 def _product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alpha):
-    """C (m, n) = f(A @ B + bias) in chunks. a, b, c, bias: addresses; strides in elements; b_k or b_n is 1.
-
-    Row-major B of up to 2 KB a row is read as it lies: its rows of a panel then share pages and do not evict each other.
-    """
+    """C (m, n) = f(A @ B + bias) in chunks. a, b, c, bias: addresses; strides in elements; b_k or b_n is 1."""
     size = like.itemsize
     panels = (n * size + PANEL - 1) // PANEL
-    packed = b_n != 1 or (m >= FEW and n * size >= 2048 and k >= 64)
     row_blocks = (m * size + ROWS - 1) // ROWS
     column_blocks = min(panels, (CHUNKS + row_blocks - 1) // row_blocks)
+    packed = _is_packed(m, n, k, a_k, b_n, size)
     run(_product_chunk, row_blocks * column_blocks, m * n * k // 16,
-        (packed, like, m, n, k, row_blocks, column_blocks, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alpha))  # fmt: skip
+        (packed, like, m, n, k, row_blocks, column_blocks, a, a_row, a_k, b, b_k, b_n, c, bias, activation,
+         alpha))  # fmt: skip
+
+
+@kernel
+def _is_packed(m, n, k, a_k, b_n, size):
+    """Return whether copying blocks pays. Measured (GFLOP/s direct and packed, 2 threads, AVX-512):
+
+    forward (128, 784, 256) 245, 194; (64, 512, 512) 321, 268; (512, 512, 512) 245, 303; (32, 1024, 1024) 67, 185;
+    weight gradient (32, 784, 256) 197, 158; (128, 784, 256) 209, 235; (256, 256, 256) 293, 235.
+    """
+    if b_n != 1 or (m >= 16 and (n * size >= 4096 or k * n * size > 1 << 20)) or (m >= 256 and n * size > WIDE):
+        return True
+    return a_k != 1 and k * m * size > 384 << 10
 
 
 @kernel
@@ -161,7 +171,8 @@ def _part_chunk(chunk, x, dz, scratch):
     (n, c), k = x.shape, dz.shape[1]
     first, last = chunk * n // CHUNKS, (chunk + 1) * n // CHUNKS
     part = scratch[chunk * (c + 1) * k : (chunk + 1) * (c + 1) * k]
-    gemm(x, c, k, 1, last - first, address(x, first * c), 1, 0, c, address(dz, first * k), 0, k, address(part, 0), k, 0, 0)
+    gemm(x, c, k, 1, last - first, address(x, first * c), 1, 0, c, address(dz, first * k), 0, k,
+         address(part, 0), k, 0, 0)  # fmt: skip
     _column_sums(dz, first, last, part[c * k :])
 
 
