@@ -1,7 +1,7 @@
 """The activations that dense and convolution kernels apply to outputs that still lie in the cache.
 
-ReLU costs nothing inside the register tile. The others are applied to what a chunk has just written, through a primitive,
-so that they are compiled once and not into every kernel.
+ReLU costs nothing inside the register tile. The others are applied to what a chunk has just written, through a
+primitive, so that they are compiled once and not into every kernel.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -36,7 +36,7 @@ _PRIMITIVES = {
 
 @intrinsic
 def activate(typingctx: Any, like: Any, activation: Any, alpha: Any, values: Any, count: Any) -> Any:
-    """Replace the `count` elements at the address `values` by f of them; IDENTITY and RELU (see `tile_flags`) do nothing."""
+    """Replace the `count` elements at the address `values` by f of them. Not for RELU: see `tile_flags`."""
     symbol = _PRIMITIVES[like.dtype].symbol
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

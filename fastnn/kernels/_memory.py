@@ -13,7 +13,9 @@ from ._jit import Primitive
 from ._simd import VECTOR_BYTES, Emitter, call, lanes
 
 
-def _emit_transpose(emit: Emitter, masked: bool, source: Any, source_row: Any, to: Any, to_row: Any, rows: Any, columns: Any) -> None:
+def _emit_transpose(
+    emit: Emitter, masked: bool, source: Any, source_row: Any, to: Any, to_row: Any, rows: Any, columns: Any
+) -> None:
     """Emit the transpose of one block of vectors, in log2(lanes) steps that swap ever larger off-diagonal squares."""
     builder, n = emit.builder, emit.lanes
 
@@ -45,7 +47,9 @@ def _emit_transpose(emit: Emitter, masked: bool, source: Any, source_row: Any, t
 
 def _make_transpose_block(bits: int) -> Any:
     @intrinsic
-    def transpose_block(typingctx: Any, source: Any, source_row: Any, to: Any, to_row: Any, rows: Any, columns: Any) -> Any:
+    def transpose_block(
+        typingctx: Any, source: Any, source_row: Any, to: Any, to_row: Any, rows: Any, columns: Any
+    ) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             emit = Emitter(builder, bits)
             source, source_row, to, to_row, rows, columns = values
@@ -111,15 +115,21 @@ _BLOCK = types.void(*[types.intp] * 6)
 _transpose_block32, _transpose_block64 = _make_transpose_block(32), _make_transpose_block(64)
 _copy_vector32, _copy_vector64 = _make_copy_vector(32), _make_copy_vector(64)
 _PRIMITIVES = {
-    ("transpose", types.float32): Primitive(_make_transpose(_transpose_block32, lanes(np.float32)), "transpose_f32", _BLOCK),
-    ("transpose", types.float64): Primitive(_make_transpose(_transpose_block64, lanes(np.float64)), "transpose_f64", _BLOCK),
+    ("transpose", types.float32): Primitive(
+        _make_transpose(_transpose_block32, lanes(np.float32)), "transpose_f32", _BLOCK
+    ),
+    ("transpose", types.float64): Primitive(
+        _make_transpose(_transpose_block64, lanes(np.float64)), "transpose_f64", _BLOCK
+    ),
     ("copy", types.float32): Primitive(_make_copy(_copy_vector32, lanes(np.float32)), "copy_f32", _BLOCK),
     ("copy", types.float64): Primitive(_make_copy(_copy_vector64, lanes(np.float64)), "copy_f64", _BLOCK),
 }
 
 
 @intrinsic
-def transpose(typingctx: Any, like: Any, rows: Any, columns: Any, source: Any, source_row: Any, to: Any, to_row: Any) -> Any:
+def transpose(
+    typingctx: Any, like: Any, rows: Any, columns: Any, source: Any, source_row: Any, to: Any, to_row: Any
+) -> Any:
     """to[j, i] = source[i, j] for i < rows, j < columns. Addresses; row strides in elements."""
     return call(_PRIMITIVES["transpose", like.dtype], like, 6)
 
@@ -143,7 +153,7 @@ def address(typingctx: Any, array: Any, offset: Any) -> Any:
 
 @intrinsic(prefer_literal=True)
 def stack(typingctx: Any, size: Any) -> Any:
-    """Return the address of `size` (a constant) bytes on the stack, aligned to a cache line, valid in this call only."""
+    """Return the address of `size` (a constant) bytes on the stack, cache-line aligned, valid in this call only."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         with builder.goto_entry_block():

@@ -1,9 +1,9 @@
 """The driver that runs a kernel's chunks: on the thread pool, or in a loop.
 
-A kernel is a serial function of a chunk number, `task(chunk, *args)`. `run(task, n, work, args)` calls it for every chunk
-in range(n). The cut into chunks depends on the shapes only, never on the thread count, so results have the same bits for
-any number of threads. Each thread starts on its own run of neighbouring chunks (what it left in its cache in the last
-operation is mostly what it needs in the next) and then helps the others.
+A kernel is a serial function of a chunk number, `task(chunk, *args)`. `run(task, n, work, args)` calls it for every
+chunk in range(n). The cut into chunks depends on the shapes only, never on the thread count, so results have the same
+bits for any number of threads. Each thread starts on its own run of neighbouring chunks (what it left in its cache in
+the last operation is mostly what it needs in the next) and then helps the others.
 
 It is an intrinsic, because a `prange` wrapper compiles in 0.8-1.0 s per kernel and this one in 0.15 s.
 """
@@ -34,9 +34,7 @@ def run(typingctx: Any, task: Any, n: Any, work: Any, args: Any) -> Any:
         i64 = ir.IntType(64)
         one = ir.Constant(i64, 1)
         call_task = _task_caller(context, task, task_signature)
-        limit = builder.inttoptr(
-            builder.add(emit_pool_address(builder), ir.Constant(i64, 8 * LIMIT)), i64.as_pointer()
-        )
+        limit = builder.inttoptr(builder.add(emit_pool_address(builder), ir.Constant(i64, 8 * LIMIT)), i64.as_pointer())
         threads = builder.load(limit)
         threads = builder.select(builder.icmp_signed("<", threads, n), threads, n)
         small = builder.icmp_signed("<", work, ir.Constant(i64, SMALL))

@@ -5,8 +5,8 @@ for a few rows i and a few vectors of columns j, with all accumulators in regist
 serves   Y = X @ W (a_k = 1),   dW = X.T @ dY (a_row = 1, no transposed copy),   and convolutions, whose rows i are
 neighbouring pixels and whose double sum runs over kernel rows o and the contiguous inputs k of one kernel row.
 
-`gemm` cuts m x n outputs into tiles. It is compiled once per machine and float type, as a primitive that every dense and
-convolution kernel calls.
+`gemm` cuts m x n outputs into tiles. It is compiled once per machine and float type, as a primitive that every dense
+and convolution kernel calls.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ RELU = 2  # write max(C, 0)
 
 def lanes(dtype: Any) -> int:
     """Return the number of elements in a vector of this float type."""
-    return VECTOR_BYTES // np.dtype(dtype).itemsize
+    return VECTOR_BYTES // int(np.dtype(dtype).itemsize)
 
 
 def describe() -> str:
@@ -56,7 +56,7 @@ def describe() -> str:
 
 def features() -> str:
     """Return the CPU's vector features among those that matter here."""
-    known = "sse2 avx avx2 fma avx512f avx512bf16 amx-bf16 neon".split()
+    known = ("sse2", "avx", "avx2", "fma", "avx512f", "avx512bf16", "amx-bf16", "neon")
     return " ".join(name for name in known if f"+{name}" in _FEATURES) or "none known"
 
 
@@ -88,7 +88,9 @@ class Emitter:
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         # fmuladd fuses where the CPU can; llvm.fma would call libm on CPUs without FMA.
-        return self.builder.call(self._intrinsic(f"llvm.fmuladd.{self.suffix}", self.vector, [self.vector] * 3), [a, b, c])
+        return self.builder.call(
+            self._intrinsic(f"llvm.fmuladd.{self.suffix}", self.vector, [self.vector] * 3), [a, b, c]
+        )
 
     def broadcast(self, address: Any) -> Any:
         value = self.builder.load(self.builder.inttoptr(address, self.scalar.as_pointer()))
@@ -98,14 +100,18 @@ class Emitter:
     def spread(self, value: Any) -> Any:
         undefined = ir.Constant(self.vector, ir.Undefined)
         lane0 = self.builder.insert_element(undefined, value, ir.Constant(self.i32, 0))
-        return self.builder.shuffle_vector(lane0, undefined, ir.Constant(ir.VectorType(self.i32, self.lanes), [0] * self.lanes))
+        return self.builder.shuffle_vector(
+            lane0, undefined, ir.Constant(ir.VectorType(self.i32, self.lanes), [0] * self.lanes)
+        )
 
     def mask(self, count: Any) -> Any:
         """Return the mask of the first `count` lanes."""
         wide = ir.VectorType(self.i64, self.lanes)
         undefined = ir.Constant(wide, ir.Undefined)
         lane0 = self.builder.insert_element(undefined, count, ir.Constant(self.i32, 0))
-        counts = self.builder.shuffle_vector(lane0, undefined, ir.Constant(ir.VectorType(self.i32, self.lanes), [0] * self.lanes))
+        counts = self.builder.shuffle_vector(
+            lane0, undefined, ir.Constant(ir.VectorType(self.i32, self.lanes), [0] * self.lanes)
+        )
         return self.builder.icmp_signed("<", ir.Constant(wide, list(range(self.lanes))), counts)
 
     def load(self, address: Any, vector: int, mask: Any = None) -> Any:
@@ -132,7 +138,7 @@ def _emit_tile(emit: Emitter, rows: int, vectors: int, masked: bool, arguments: 
     """Emit the body of one tile at the builder's position. Strides are in bytes."""
     builder, const = emit.builder, emit.const
     a_row, a_outer, a_k, b_outer, b_row, c, c_row, start, start_row = (
-        arguments[name] for name in "a_row a_outer a_k b_outer b_row c c_row start start_row".split()
+        arguments[name] for name in ("a_row", "a_outer", "a_k", "b_outer", "b_row", "c", "c_row", "start", "start_row")
     )
     mask = emit.mask(builder.sub(arguments["columns"], const((vectors - 1) * emit.lanes))) if masked else None
     masks = [None] * (vectors - 1) + [mask]
@@ -147,14 +153,18 @@ def _emit_tile(emit: Emitter, rows: int, vectors: int, masked: bool, arguments: 
     starts = row_addresses(start, start_row)
     first = [emit.load(starts[i], j, masks[j]) for i, j in grid]
     entry = builder.block
-    outer_loop, inner_loop, outer_end, done = (builder.append_basic_block(n) for n in ("outer", "inner", "outer_end", "done"))
+    outer_loop, inner_loop, outer_end, done = (
+        builder.append_basic_block(n) for n in ("outer", "inner", "outer_end", "done")
+    )
     some = builder.mul(arguments["outer"], arguments["inner"])
     builder.cbranch(builder.icmp_signed(">", some, const(0)), outer_loop, done)
 
     builder.position_at_end(outer_loop)
     o, a_start, b_start = (builder.phi(emit.i64) for _ in range(3))
     outer_acc = [builder.phi(emit.vector) for _ in grid]
-    for phi, value in zip([o, a_start, b_start, *outer_acc], [const(0), arguments["a"], arguments["b"], *first], strict=True):
+    for phi, value in zip(
+        [o, a_start, b_start, *outer_acc], [const(0), arguments["a"], arguments["b"], *first], strict=True
+    ):
         phi.add_incoming(value, entry)
     builder.branch(inner_loop)
 
@@ -187,9 +197,10 @@ def _emit_tile(emit: Emitter, rows: int, vectors: int, masked: bool, arguments: 
         phi.add_incoming(empty, entry)
         phi.add_incoming(value, outer_end)
     floor = arguments["floor"]
-    for (i, j), value, address in zip(grid, results, [a for a in row_addresses(c, c_row) for _ in range(vectors)], strict=True):
+    to = row_addresses(c, c_row)
+    for (i, j), value in zip(grid, results, strict=True):
         below = builder.fcmp_ordered("<", value, floor)  # false for NaN: NaN is kept
-        emit.store(builder.select(below, floor, value), address, j, masks[j])
+        emit.store(builder.select(below, floor, value), to[i], j, masks[j])
 
 
 def _shapes() -> list[tuple[int, int]]:
@@ -199,14 +210,15 @@ def _shapes() -> list[tuple[int, int]]:
 
 
 def _make_tile(bits: int) -> Any:
-    """Return the intrinsic tile(rows, columns, ...) that jumps to the tile of that shape. Addresses; strides in elements."""
+    """Return the intrinsic that jumps to the tile of the given shape. Strides in elements."""
 
     @intrinsic
     def tile(
         typingctx: Any, rows: Any, columns: Any, outer: Any, inner: Any, a: Any, a_row: Any, a_outer: Any, a_k: Any,
         b: Any, b_outer: Any, b_row: Any, c: Any, c_row: Any, bias: Any, flags: Any,
     ) -> Any:  # fmt: skip
-        names = "rows columns outer inner a a_row a_outer a_k b b_outer b_row c c_row bias flags".split()
+        names = ("rows", "columns", "outer", "inner", "a", "a_row", "a_outer", "a_k",
+                 "b", "b_outer", "b_row", "c", "c_row", "bias", "flags")  # fmt: skip
 
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             emit = Emitter(builder, bits)
@@ -214,7 +226,9 @@ def _make_tile(bits: int) -> Any:
             for name in ("a_row", "a_outer", "a_k", "b_outer", "b_row", "c_row"):
                 arguments[name] = builder.mul(arguments[name], emit.const(emit.bytes))
             # Accumulators start from C, from the bias (the same for each row), or from a row of zeros.
-            zeros = cgutils.global_constant(builder.module, f"zeros{bits}", ir.Constant(ir.ArrayType(emit.vector, WIDE_VECTORS), None))
+            zeros = cgutils.global_constant(
+                builder.module, f"zeros{bits}", ir.Constant(ir.ArrayType(emit.vector, WIDE_VECTORS), None)
+            )
             flags, bias = arguments["flags"], arguments["bias"]
             accumulate = builder.icmp_signed("!=", builder.and_(flags, emit.const(ACCUMULATE)), emit.const(0))
             relu = builder.icmp_signed("!=", builder.and_(flags, emit.const(RELU)), emit.const(0))
@@ -227,7 +241,9 @@ def _make_tile(bits: int) -> Any:
             rows, columns = arguments["rows"], arguments["columns"]
             vectors = builder.sdiv(builder.add(columns, emit.const(emit.lanes - 1)), emit.const(emit.lanes))
             partial = builder.icmp_signed("!=", builder.srem(columns, emit.const(emit.lanes)), emit.const(0))
-            case = builder.add(builder.mul(rows, emit.const(2 * (WIDE_VECTORS + 1))), builder.mul(vectors, emit.const(2)))
+            case = builder.add(
+                builder.mul(rows, emit.const(2 * (WIDE_VECTORS + 1))), builder.mul(vectors, emit.const(2))
+            )
             case = builder.add(case, builder.zext(partial, emit.i64))
             end = builder.append_basic_block("tile_end")
             switch = builder.switch(case, end)

@@ -36,16 +36,17 @@ def conv2d_scratch_size(x_shape, w_shape, y_shape, groups):
 
 @kernel
 def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, y):
-    """y (N, P, Q, K) = f(x (N, H, W, C) * w (R, S, C/groups, K) + b); padding is (top, left), the rest follows from y."""
+    """y (N, P, Q, K) = f(x (N, H, W, C) * w (R, S, C/groups, K) + b); padding: (top, left), the rest follows from y."""
     bands = _bands(y.shape[0], y.shape[1])
     work = y.size * w.size // w.shape[3] // 16
-    run(_forward_chunk, y.shape[0] * bands, work, (bands, x, w, b, stride, padding, dilation, groups, activation, alpha, y))
+    run(_forward_chunk, y.shape[0] * bands, work,
+        (bands, x, w, b, stride, padding, dilation, groups, activation, alpha, y))  # fmt: skip
 
 
 @kernel
 def _forward_chunk(chunk, bands, x, w, b, stride, padding, dilation, groups, activation, alpha, y):
     (_, height, width, c), (taps_h, taps_w, cg, k) = x.shape, w.shape
-    _, rows, columns, _ = y.shape
+    rows, columns = y.shape[1:3]
     n, band = chunk // bands, chunk % bands
     first, last = band * rows // bands, (band + 1) * rows // bands
     if groups == k and cg == 1:
@@ -71,7 +72,7 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
 
 @kernel
 def _input_chunk(chunk, bands, dz, w, stride, padding, dilation, groups, flipped, dx):
-    (_, rows, columns, k), (taps_h, taps_w, cg, _) = dz.shape, w.shape
+    (_, rows, columns, k), (taps_h, taps_w, _, _) = dz.shape, w.shape
     _, height, width, c = dx.shape
     n, band = chunk // bands, chunk % bands
     h0, h1 = band * height // bands, (band + 1) * height // bands
@@ -84,8 +85,8 @@ def _input_chunk(chunk, bands, dz, w, stride, padding, dilation, groups, flipped
             _image(dz, address(dz, n * rows * columns * k), rows, columns, k,
                    address(flipped, offset), count_h, count_w, k // groups, c, 0,
                    (1, 1), (pad_h, pad_w), (spread_h, spread_w), groups, 0,
-                   address(dx, ((n * height + i) * width + j) * c), first, last, (width - j + stride[1] - 1) // stride[1],
-                   stride[0] * width * c, stride[1] * c)  # fmt: skip
+                   address(dx, ((n * height + i) * width + j) * c), first, last,
+                   (width - j + stride[1] - 1) // stride[1], stride[0] * width * c, stride[1] * c)  # fmt: skip
             offset += count_h * count_w * k // groups * c
 
 
@@ -150,7 +151,7 @@ def _complete(stride, padding, dilation, taps, size, low, high):
 @kernel
 def _image(like, x, height, width, c, w, taps_h, taps_w, cg, k, bias, stride, padding, dilation, groups, flags,
            y, i0, i1, columns, y_row, y_pixel):  # fmt: skip
-    """Output rows i0..i1-1 of one image. x, w, bias, y: addresses; y_row, y_pixel: elements between rows, pixels of y."""
+    """Output rows i0..i1-1 of one image. x, w, bias, y: addresses; y_row, y_pixel: elements between y's rows, pixels."""
     size = like.itemsize
     top, bottom = _complete(stride[0], padding[0], dilation[0], taps_h, height, i0, i1)
     left, right = _complete(stride[1], padding[1], dilation[1], taps_w, width, 0, columns)
@@ -173,13 +174,13 @@ def _image(like, x, height, width, c, w, taps_h, taps_w, cg, k, bias, stride, pa
             s0, s1 = _inside(v, dilation[1], taps_w, width)
             count = bottom - top if i == top and top < bottom else 1
             _pixels(like, count, r1 - r0, s1 - s0, x + (from_x + (v + s0 * dilation[1]) * c) * size, x_row, down, along,
-                    w + (from_w + s0 * cg * k) * size, taps_w, cg, k, groups, y + (i * y_row + j * y_pixel) * size, y_row,
-                    bias, flags)  # fmt: skip
+                    w + (from_w + s0 * cg * k) * size, taps_w, cg, k, groups,
+                    y + (i * y_row + j * y_pixel) * size, y_row, bias, flags)  # fmt: skip
 
 
 @kernel
 def _pixels(like, count, taps_h, taps_w, x, x_pixel, down, along, w, w_taps, cg, k, groups, y, y_pixel, bias, flags):
-    """`count` outputs whose windows lie x_pixel apart. down, along: elements of x between taps; w has w_taps a row."""
+    """`count` outputs, their windows x_pixel apart. down, along: elements of x between taps; w has w_taps in a row."""
     size = like.itemsize
     if groups == 1 and along == cg:
         gemm(like, count, k, taps_h, taps_w * cg, x, x_pixel, down, 1, w, w_taps * cg * k, k, y, y_pixel, bias, flags)
@@ -189,7 +190,8 @@ def _pixels(like, count, taps_h, taps_w, x, x_pixel, down, along, w, w_taps, cg,
         bias_at = bias + group * kg * size if bias != 0 else 0
         for r in range(max(1, taps_h)):  # no tap inside the image: bias and activation alone
             flags_now = (ACCUMULATE if r > 0 else 0) | (flags if r + 1 >= taps_h else 0)
-            gemm(like, count, kg, taps_w if taps_h > 0 else 0, cg, x + (group * cg + r * down) * size, x_pixel, along, 1,
+            gemm(like, count, kg, taps_w if taps_h > 0 else 0, cg,
+                 x + (group * cg + r * down) * size, x_pixel, along, 1,
                  w + (r * w_taps * cg * k + group * kg) * size, cg * k, k, y + group * kg * size, y_pixel,
                  bias_at, flags_now)  # fmt: skip
 
@@ -199,70 +201,63 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
     """dw (R, S, C/groups, K), db (K,) from x (N, H, W, C) and dz (N, P, Q, K)."""
     k = dz.shape[3]
     parts = min(x.shape[0], CHUNKS)
-    blocks = (k // groups + BLOCK - 1) // BLOCK
     work = dz.size * dw.size // k // 16
-    run(_weight_chunk, parts * blocks, work, (parts, x, dz, stride, padding, dilation, groups, db.size > 0, scratch, dw))
+    if groups == k and dw.shape[2] == 1:
+        run(_depthwise_weight_chunk, parts, work * 16, (parts, x, dz, stride, padding, dilation, scratch, dw))
+    else:
+        blocks = groups * ((k // groups + BLOCK - 1) // BLOCK)
+        run(_weight_chunk, parts * blocks, work, (parts, x, dz, stride, padding, dilation, groups, scratch, dw))
     run(_sum_chunk, CHUNKS, dw.size * parts, (parts, k, scratch, dw.reshape(-1), db))
 
 
 @kernel
-def _weight_chunk(chunk, parts, x, dz, stride, padding, dilation, groups, with_bias, scratch, dw):
-    """The sum over one part of the images, for one block of output channels of every group."""
+def _weight_chunk(chunk, parts, x, dz, stride, padding, dilation, groups, scratch, dw):
+    """The sum over one part of the images for one block of one group's output channels, into the part's scratch."""
     images, _, width, c = x.shape
-    _, rows, columns, k = dz.shape
-    taps_h, taps_w, cg, _ = dw.shape
-    kg = k // groups
+    taps_h, taps_w, cg, k = dw.shape
+    columns, kg = dz.shape[2], k // groups
     part, block = chunk % parts, chunk // parts
-    k0 = block * BLOCK
-    channels = min(BLOCK, kg - k0)
-    size = taps_h * taps_w * cg * k
-    offset = part * (size + k)
-    for row in range(taps_h * taps_w * cg + 1):  # the last row is the bias gradient
-        for group in range(groups):
-            at = offset + row * k + group * kg + k0
-            scratch[at : at + channels] = 0
+    blocks = (kg + BLOCK - 1) // BLOCK
+    group, k0 = block // blocks, block % blocks * BLOCK
+    at, channels = group * kg + k0, min(BLOCK, kg - k0)
+    sums = scratch[part * (dw.size + k) : (part + 1) * (dw.size + k)]  # dw's, then db's
+    for first in range(at, sums.size, k):
+        sums[first : first + channels] = 0
     left, right = _complete(stride[1], padding[1], dilation[1], taps_w, width, 0, columns)
     joined = cg < NARROW and groups == 1 and dilation[1] == 1 and left < right
     for n in range(part * images // parts, (part + 1) * images // parts):
-        if groups == k and cg == 1:
-            _depthwise_weights(x[n], dz[n], stride, padding, dilation, taps_h, taps_w, scratch[offset : offset + size])
-        for r in range(taps_h if groups < k or cg > 1 else 0):
+        for r in range(taps_h):
+            where = (n, r, group * cg, at, channels)
             if joined:
-                _weights(x, dz, n, r, 0, taps_w, left, right, 0, k0, channels, stride, padding, dilation, offset, dw, scratch)
+                _add_weights(x, dz, where, 0, taps_w, left, right, stride, padding, dilation, dw, sums)
             for s in range(taps_w):
-                v = s * dilation[1] - padding[1]
-                j0, j1 = _inside(v, stride[1], columns, width)
-                for group in range(groups):
-                    if joined:
-                        _weights(x, dz, n, r, s, 1, j0, min(left, j1), group, k0, channels, stride, padding, dilation, offset, dw, scratch)
-                        _weights(x, dz, n, r, s, 1, max(right, j0), j1, group, k0, channels, stride, padding, dilation, offset, dw, scratch)
-                    else:
-                        _weights(x, dz, n, r, s, 1, j0, j1, group, k0, channels, stride, padding, dilation, offset, dw, scratch)
-        if with_bias:
-            for pixel in range(rows * columns):
-                for group in range(groups):
-                    at = group * kg + k0
-                    from_dz = (n * rows * columns + pixel) * k + at
-                    for j in range(channels):
-                        scratch[offset + size + at + j] += dz.reshape(-1)[from_dz + j]
+                low, high = _inside(s * dilation[1] - padding[1], stride[1], columns, width)
+                if joined:  # what lies outside the complete windows
+                    _add_weights(x, dz, where, s, 1, low, min(left, high), stride, padding, dilation, dw, sums)
+                    low = max(right, low)
+                _add_weights(x, dz, where, s, 1, low, high, stride, padding, dilation, dw, sums)
+        for i in range(dz.shape[1]):
+            for j in range(columns):
+                pixel = dz[n, i, j, at : at + channels]
+                for channel in range(channels):
+                    sums[dw.size + at + channel] += pixel[channel]
 
 
 @kernel
-def _weights(x, dz, n, r, s, taps, j0, j1, group, k0, channels, stride, padding, dilation, offset, dw, scratch):
-    """Add image n's share of the gradients of taps (r, s..s+taps-1), from output columns j0..j1-1."""
+def _add_weights(x, dz, where, s, taps, j0, j1, stride, padding, dilation, dw, sums):
+    """Add one image's share of the gradients of the taps (r, s..s+taps-1), from output columns j0..j1-1."""
+    n, r, from_c, at, channels = where
     _, height, width, c = x.shape
     _, rows, columns, k = dz.shape
     _, taps_w, cg, _ = dw.shape
-    kg = k * cg // c
     u = r * dilation[0] - padding[0]
     i0, i1 = _inside(u, stride[0], rows, height)
     if j0 < j1 and i0 < i1:
         h, v = i0 * stride[0] + u, j0 * stride[1] + s * dilation[1] - padding[1]
-        at = group * kg + k0
         gemm(x, taps * cg, channels, i1 - i0, j1 - j0,
-             address(x, ((n * height + h) * width + v) * c + group * cg), 1, stride[0] * width * c, stride[1] * c,
+             address(x, ((n * height + h) * width + v) * c + from_c), 1, stride[0] * width * c, stride[1] * c,
              address(dz, ((n * rows + i0) * columns + j0) * k + at), columns * k, k,
-             address(scratch, offset + (r * taps_w + s) * cg * k + at), k, 0, ACCUMULATE)  # fmt: skip
+             address(sums, (r * taps_w + s) * cg * k + at), k, 0, ACCUMULATE)  # fmt: skip
 
 
 @kernel
@@ -325,19 +320,26 @@ def _depthwise_input_chunk(n, dz, w, stride, padding, dilation, dx):
 
 
 @kernel
-def _depthwise_weights(x, dz, stride, padding, dilation, taps_h, taps_w, dw):
-    """Add one image's share to dw (R*S*C,)."""
-    k = dz.shape[2]
-    for i in range(dz.shape[0]):
-        h = i * stride[0] - padding[0]
-        r0, r1 = _inside(h, dilation[0], taps_h, x.shape[0])
-        for j in range(dz.shape[1]):
-            v = j * stride[1] - padding[1]
-            s0, s1 = _inside(v, dilation[1], taps_w, x.shape[1])
-            given = dz[i, j]
-            for r in range(r0, r1):
-                for s in range(s0, s1):
-                    source = x[h + r * dilation[0], v + s * dilation[1]]
-                    to = dw[(r * taps_w + s) * k : (r * taps_w + s + 1) * k]
-                    for c in range(k):
-                        to[c] += source[c] * given[c]
+def _depthwise_weight_chunk(part, parts, x, dz, stride, padding, dilation, scratch, dw):
+    """The sums over one part of the images: every output adds to the gradients of its window's taps."""
+    images, height, width, k = x.shape
+    taps_h, taps_w, _, _ = dw.shape
+    sums = scratch[part * (dw.size + k) : (part + 1) * (dw.size + k)]  # dw's, then db's
+    sums[:] = 0
+    db = sums[dw.size :]
+    for n in range(part * images // parts, (part + 1) * images // parts):
+        for i in range(dz.shape[1]):
+            h = i * stride[0] - padding[0]
+            r0, r1 = _inside(h, dilation[0], taps_h, height)
+            for j in range(dz.shape[2]):
+                v = j * stride[1] - padding[1]
+                s0, s1 = _inside(v, dilation[1], taps_w, width)
+                given = dz[n, i, j]
+                for c in range(k):
+                    db[c] += given[c]
+                for r in range(r0, r1):
+                    for s in range(s0, s1):
+                        source = x[n, h + r * dilation[0], v + s * dilation[1]]
+                        to = sums[(r * taps_w + s) * k : (r * taps_w + s + 1) * k]
+                        for c in range(k):
+                            to[c] += source[c] * given[c]
