@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+RESULTS := .benchmarks/$(shell date +%Y-%m-%d-%H%M%S).json
 
 .PHONY: help train test lint bench clean
 
@@ -9,7 +10,7 @@ help:
 	@echo 'make train   train a CNN on the embedded digits'
 	@echo 'make test    run the tests'
 	@echo 'make lint    ruff and mypy'
-	@echo 'make bench   run the benchmarks'
+	@echo 'make bench   run the benchmarks and print their table'
 	@echo 'make clean   remove .venv, caches and build products'
 
 train: $(READY)
@@ -23,7 +24,9 @@ lint: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	$(BIN)/python -m pytest benchmarks
+	@mkdir -p .benchmarks
+	$(BIN)/python -m pytest benchmarks --benchmark-json=$(RESULTS)
+	$(BIN)/python -m benchmarks.table $(RESULTS)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "fastnn needs Python 3.10 or newer, $(PYTHON) is " + sys.version.split()[0] + ": try make PYTHON=python3.x")'

@@ -14,9 +14,9 @@ from .pairs import Array, Call
 from .shapes import Conv, Dense
 
 
-def normal(*shape: int) -> Array:
-    """Random numbers, the same for the same shape."""
-    return np.random.default_rng(0).standard_normal(shape, np.float32)
+def normal(*shape: int, seed: int = 0) -> Array:
+    """Random numbers, the same for the same seed; arrays of one call take different ones."""
+    return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
 
 def blank(*shape: int) -> Array:
@@ -32,13 +32,15 @@ def scratch(size: int) -> Array:
 def dense_call(operation: str, shape: Dense, bias: bool = True) -> Call:
     """One of the three products of a dense layer without activation."""
     n, c, k = shape.n, shape.c, shape.k
-    b = normal(k if bias else 0)
+    b = normal(k if bias else 0, seed=3)
     if operation == "dense_forward":
-        return Call(operation, normal(n, c), normal(c, k), b, 0, 0.0, blank(n, k))
+        return Call(operation, normal(n, c), normal(c, k, seed=1), b, 0, 0.0, blank(n, k))
     if operation == "dense_weight_gradient":
         wanted = scratch(kernels.dense_scratch_size(n, c, k))
-        return Call(operation, normal(n, c), normal(n, k), wanted, blank(c, k), blank(b.size), outputs=2, scratch=2)
-    return Call(operation, normal(n, k), normal(c, k), blank(n, c))
+        return Call(
+            operation, normal(n, c), normal(n, k, seed=2), wanted, blank(c, k), blank(b.size), outputs=2, scratch=2
+        )
+    return Call(operation, normal(n, k, seed=2), normal(c, k, seed=1), blank(n, c))
 
 
 def conv_call(operation: str, shape: Conv) -> Call:
@@ -49,10 +51,18 @@ def conv_call(operation: str, shape: Conv) -> Call:
         (shape.stride, shape.stride), (shape.padding, shape.padding), (shape.dilation, shape.dilation), shape.groups,
     )  # fmt: skip
     if operation == "conv2d_forward":
-        return Call(operation, normal(*x), normal(*w), normal(shape.k), *geometry, 0, 0.0, blank(*dz))
+        return Call(operation, normal(*x), normal(*w, seed=1), normal(shape.k, seed=3), *geometry, 0, 0.0, blank(*dz))
     wanted = scratch(kernels.conv2d_scratch_size(x, w, dz, shape.groups))
     if operation == "conv2d_weight_gradient":
         return Call(
-            operation, normal(*x), normal(*dz), *geometry, wanted, blank(*w), blank(shape.k), outputs=2, scratch=6
+            operation,
+            normal(*x),
+            normal(*dz, seed=2),
+            *geometry,
+            wanted,
+            blank(*w),
+            blank(shape.k),
+            outputs=2,
+            scratch=6,
         )
-    return Call(operation, normal(*dz), normal(*w), *geometry, wanted, blank(*x), scratch=6)
+    return Call(operation, normal(*dz, seed=2), normal(*w, seed=1), *geometry, wanted, blank(*x), scratch=6)

@@ -46,7 +46,8 @@ class Call:
     ) -> None:
         self.operation, self.arguments, self.outputs = operation, arguments, outputs
         arrays = [a for place, a in enumerate(arguments) if isinstance(a, Array) and place != scratch]
-        self.moved_bytes = sum(a.nbytes for a in arrays) + sum(a.nbytes for a in arrays[len(arrays) - updated :])
+        self.bytes = sum(a.nbytes for a in arrays)
+        self.updated_bytes = sum(a.nbytes for a in arrays[len(arrays) - updated :])
 
     def on(self, operations: Any) -> tuple[Side, list[Array]]:
         """The call on copies of its arrays, with the operations of one backend; and the results."""
@@ -55,10 +56,16 @@ class Call:
         return lambda: function(*arguments), list(arguments[-self.outputs :])
 
     def copy(self) -> Side:
-        """A plain copy that reads and writes as many bytes."""
-        source = np.ones(self.moved_bytes // 2, np.uint8)
-        to = np.zeros_like(source)
-        return lambda: np.copyto(to, source)
+        """A plain copy of as much memory, half of it to the other half; and back for what the operation updates."""
+        source = np.ones(self.bytes // 2, np.uint8)
+        to, back = np.zeros_like(source), self.updated_bytes // 2
+
+        def side() -> None:
+            np.copyto(to, source)
+            if back:
+                np.copyto(source[:back], to[:back])
+
+        return side
 
 
 def equal(results: list[Array], expected: list[Array], tolerance: float = TOLERANCE) -> None:
@@ -104,8 +111,7 @@ class Pairs:
         """Measure each side once."""
         row = {name: seconds_per_call(side, self.effort) for name, side in self.sides.items()}
         if self.peak:
-            at_once = Effort(1, 0.0, self.effort.block / 3)
-            row["peak"] = self.peak.flops / seconds_per_call(self.peak.run, at_once) / 1e9
+            row["peak"] = self.peak.gflops(self.effort.block / 3)
             row["gflops"] = 2 * self.multiply_adds / row["ours"] / 1e9
             row["share"] = row["gflops"] / row["peak"]
         if "theirs" in row:

@@ -29,6 +29,7 @@ def make(recipe, backend):
         ("cnn", "CNN 32-64-128", 64, Figures(ratio_least=10.0)),
         ("lenet5", "LeNet-5", 64, Figures(ratio_least=1.0)),
     ],
+    ids=["mlp-32", "mlp-128", "cnn-64", "lenet5-64"],
 )
 def test_training_step(compare, recipe, title, batch, figures):
     x, y = normal(batch, *IMAGE), np.arange(batch) % CLASSES

@@ -11,7 +11,7 @@ from .shapes import FASTER, rows
 @pytest.mark.benchmark(group="optimizers")
 @rows("sgd_update", "rmsprop_update", "adam_update", "clip_by_value", "sum_of_squares", "scale")
 def test_optimizer(compare, operation, shape):
-    dw, w, zeros = normal(shape), normal(shape), np.zeros(shape, np.float32)
+    dw, w, zeros = normal(shape), normal(shape, seed=1), np.zeros(shape, np.float32)
     call = {
         "sgd_update": lambda: Call(operation, dw, 1e-6, 0.9, False, 0.0, zeros, w, outputs=2, updated=2),
         "rmsprop_update": lambda: Call(operation, dw, 1e-6, 0.9, 1e-8, 0.9, zeros, zeros, w, outputs=3, updated=3),
