@@ -151,7 +151,7 @@ def _complete(stride, padding, dilation, taps, size, low, high):
 @kernel
 def _image(like, x, height, width, c, w, taps_h, taps_w, cg, k, bias, stride, padding, dilation, groups, flags,
            y, i0, i1, columns, y_row, y_pixel):  # fmt: skip
-    """Output rows i0..i1-1 of one image. x, w, bias, y: addresses; y_row, y_pixel: elements between y's rows, pixels."""
+    """Output rows i0..i1-1 of one image. x, w, bias, y: addresses; y_row, y_pixel: between y's rows, pixels."""
     size = like.itemsize
     top, bottom = _complete(stride[0], padding[0], dilation[0], taps_h, height, i0, i1)
     left, right = _complete(stride[1], padding[1], dilation[1], taps_w, width, 0, columns)
