@@ -10,7 +10,8 @@ from hypothesis import settings
 
 # The first call of a kernel compiles it, so no example has a deadline.
 settings.register_profile("fastnn", deadline=None, print_blob=True, derandomize="CI" in os.environ)
-settings.load_profile("fastnn")
+settings.register_profile("thorough", settings.get_profile("fastnn"), max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fastnn"))
 
 
 @pytest.fixture(scope="session")

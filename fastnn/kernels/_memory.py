@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._jit import Primitive
@@ -149,6 +150,17 @@ def address(typingctx: Any, array: Any, offset: Any) -> Any:
         return builder.ptrtoint(builder.gep(data, [values[1]]), ir.IntType(64))
 
     return types.intp(array, types.intp), codegen
+
+
+@intrinsic
+def one(typingctx: Any, like: Any) -> Any:
+    """Return the address of a 1 of the float type of the array `like`: with strides of 0, gemm then adds rows up."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        value = ir.Constant(context.get_value_type(like.dtype), 1.0)
+        return builder.ptrtoint(cgutils.global_constant(builder.module, "one", value), ir.IntType(64))
+
+    return types.intp(like), codegen
 
 
 @intrinsic(prefer_literal=True)

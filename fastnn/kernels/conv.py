@@ -18,7 +18,7 @@ from math import gcd
 
 from ._epilogue import activate, tile_flags
 from ._jit import kernel
-from ._memory import address, transpose
+from ._memory import address, one, transpose
 from ._parallel import run
 from ._simd import ACCUMULATE, gemm
 from .activation import RELU
@@ -230,17 +230,17 @@ def _weight_chunk(chunk, parts, x, dz, stride, padding, dilation, groups, scratc
             where = (n, r, group * cg, at, channels)
             if joined:
                 _add_weights(x, dz, where, 0, taps_w, left, right, stride, padding, dilation, dw, sums)
-            for s in range(taps_w):
-                low, high = _inside(s * dilation[1] - padding[1], stride[1], columns, width)
-                if joined:  # what lies outside the complete windows
-                    _add_weights(x, dz, where, s, 1, low, min(left, high), stride, padding, dilation, dw, sums)
-                    low = max(right, low)
-                _add_weights(x, dz, where, s, 1, low, high, stride, padding, dilation, dw, sums)
-        for i in range(dz.shape[1]):
-            for j in range(columns):
-                pixel = dz[n, i, j, at : at + channels]
-                for channel in range(channels):
-                    sums[dw.size + at + channel] += pixel[channel]
+                for j in range(columns):
+                    if not left <= j < right:
+                        s0, s1 = _inside(j * stride[1] - padding[1], 1, taps_w, width)
+                        _add_weights(x, dz, where, s0, s1 - s0, j, j + 1, stride, padding, dilation, dw, sums)
+            else:
+                for s in range(taps_w):
+                    j0, j1 = _inside(s * dilation[1] - padding[1], stride[1], columns, width)
+                    _add_weights(x, dz, where, s, 1, j0, j1, stride, padding, dilation, dw, sums)
+        pixels = dz.shape[1] * columns
+        gemm(x, 1, channels, 1, pixels, one(x), 0, 0, 0, address(dz, n * pixels * k + at), 0, k,
+             address(sums, dw.size + at), k, 0, ACCUMULATE)  # fmt: skip
 
 
 @kernel
@@ -252,11 +252,15 @@ def _add_weights(x, dz, where, s, taps, j0, j1, stride, padding, dilation, dw, s
     _, taps_w, cg, _ = dw.shape
     u = r * dilation[0] - padding[0]
     i0, i1 = _inside(u, stride[0], rows, height)
-    if j0 < j1 and i0 < i1:
+    if j0 < j1 and i0 < i1 and taps > 0:
         h, v = i0 * stride[0] + u, j0 * stride[1] + s * dilation[1] - padding[1]
-        gemm(x, taps * cg, channels, i1 - i0, j1 - j0,
-             address(x, ((n * height + h) * width + v) * c + from_c), 1, stride[0] * width * c, stride[1] * c,
-             address(dz, ((n * rows + i0) * columns + j0) * k + at), columns * k, k,
+        x_row, x_pixel, outer, inner = stride[0] * width * c, stride[1] * c, i1 - i0, j1 - j0
+        dz_row, dz_pixel = columns * k, k
+        if inner == 1:  # one column: the longer loop inside
+            x_pixel, dz_pixel, outer, inner = x_row, dz_row, 1, outer
+        gemm(x, taps * cg, channels, outer, inner,
+             address(x, ((n * height + h) * width + v) * c + from_c), 1, x_row, x_pixel,
+             address(dz, ((n * rows + i0) * columns + j0) * k + at), dz_row, dz_pixel,
              address(sums, (r * taps_w + s) * cg * k + at), k, 0, ACCUMULATE)  # fmt: skip
 
 
