@@ -104,8 +104,8 @@ class Network:
         self._sample_axes = ("N", *self._planned())
         self._states = [a for layer in self.layers for a in layer.named_states().values()]
         self._releases = [layer.release for layer in self.layers]
-        self._forwards = [layer.forward for layer in self.layers]
-        self._backwards = [layer.backward for layer in reversed(self.layers[first:])]
+        self._forwards = [layer.forward_checked for layer in self.layers]
+        self._backwards = [layer.backward_checked for layer in reversed(self.layers[first:])]
 
     def __getstate__(self) -> dict[str, Any]:
         derived = ("_states", "_releases", "_forwards", "_backwards")
@@ -124,10 +124,13 @@ class Network:
 
     def backward(self, dy: ArrayLike) -> None:
         """Gradients of all parameters, into `gradients`, from the output's; needs a forward first."""
+        output = self.layers[-1].output
+        if output is None:
+            raise RuntimeError(f"{OWNER}: backward needs a forward before it")
+        dx: Array | None = _checks.array(OWNER, "dy", dy, self.dtype, output.shape)
         for backward in self._backwards:
-            dx = backward(dy)
-            if dx is not None:  # the last of them computes none
-                dy = dx
+            assert dx is not None  # only the last of them computes none
+            dx = backward(dx)
 
     def train(self) -> None:
         """Training mode, the default (dropout drops); fit and train_batch switch to it."""
@@ -141,7 +144,7 @@ class Network:
         for release in self._releases:
             release()
         for forward in self._forwards:
-            x = forward(x)
+            x = forward(x, x)
         return x
 
     def _switch(self, training: bool) -> None:

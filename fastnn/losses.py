@@ -40,9 +40,12 @@ class Loss:
         """
         self.release()
         checked = _checks.array(type(self).__name__, self._name, x, self._dtype_of(x), self._axes())
-        self._y = self._targets(y_true, checked)
-        self._x, self._given = checked, y_true
-        return self._forward(checked, self._y)
+        return self.forward_checked(checked, self._targets(y_true, checked), y_true)
+
+    def forward_checked(self, x: Array, y: Array, given: object = None) -> float:
+        """`forward` for a model, which has checked and released: x and y are what the door would return."""
+        self._x, self._y, self._given = x, y, given
+        return self._forward(x, y)
 
     def backward(self, y_true: ArrayLike | None = None, again: ArrayLike | None = None) -> Array:
         """Gradient of the loss with respect to x, shape of x; kept as `dinputs`.

@@ -142,7 +142,7 @@ class Sequential(Network):
         criterion = self.loss
         criterion.release()
         y = self._pass(x)
-        loss = criterion.forward(y, targets)
+        loss = criterion.forward_checked(y, targets)
         if not math.isfinite(loss):
             return loss, math.nan
         self.backward(criterion.backward())
@@ -230,6 +230,9 @@ class Sequential(Network):
         name = type(loss).__name__
         if isinstance(loss, SoftmaxCrossEntropy) and (len(self.output_shape) != 1 or self.output_shape[0] < 2):
             raise ValueError(f"{OWNER}: {name} needs an output of shape (C,), C >= 2, got {self.output_shape}")
+        weights = getattr(loss, "class_weights", None)
+        if weights is not None and self.output_shape != weights.shape:
+            raise ValueError(f"{OWNER}: class_weights must be {self.output_shape[0]} numbers, got {len(weights)}")
         last = getattr(self.layers[-1], "activation", None) or self.layers[-1]
         pair = (type(loss), type(last))
         if pair in ((SoftmaxCrossEntropy, Softmax), (BinaryCrossEntropy, Sigmoid)):

@@ -20,6 +20,9 @@ ROWS = 1024  # bytes of one column of a packed block of A: with DEPTH columns 25
 PAD = VECTOR_BYTES  # bytes between rows of packed A, so that the rows of a tile lie in different sets of L1
 PACKED_A, PACKED_B = (ROWS + PAD) * DEPTH, PANEL * DEPTH
 WIDE = 1792  # bytes of a row from which the rows of a tile or a panel evict each other from the caches
+FEW, HEAVY = 64, 256 << 10  # samples up to which, and bytes of weights from which, forward cuts the inner sum
+PARTS, PARTIAL = 4, 64 << 10  # into parts, each with an output of at most PARTIAL bytes of its own
+PARTIALS = PARTS * PARTIAL
 FLIPPED_ROWS = 128
 FLIPPED = FLIPPED_ROWS * PANEL
 LONG, SMALL = 1024, 4096  # samples from which, and weights up to which, the weight gradient is summed in parts
@@ -41,7 +44,26 @@ def dense_forward(x, w, b, activation, alpha, y):
     """y (N, K) = f(x (N, C) @ w (C, K) + b)."""
     (m, k), n = x.shape, w.shape[1]
     bias = address(b, 0) if b.size > 0 else 0
+    if m <= FEW and w.nbytes >= HEAVY and y.nbytes <= PARTIAL and n * x.itemsize <= 2048:
+        partial = stack(PARTIALS)
+        run(_inner_chunk, PARTS, m * n * k // 16, (x, w, bias, partial))
+        gemm(x, 1, m * n, 1, PARTS, one(x), 0, 0, 0, partial, 0, m * n, address(y, 0), 0, 0, tile_flags(activation))
+        activate(x, activation, alpha, address(y, 0), m * n)
+        return
     _product(x, m, n, k, address(x, 0), k, 1, address(w, 0), n, 1, address(y, 0), bias, activation, alpha)
+
+
+@kernel
+def _inner_chunk(part, x, w, bias, partial):
+    """One part of the inner sum: x's columns times the rows of w that this thread also has in the other operations.
+
+    The weights are most of the memory traffic of few samples. Cut by rows, as the weight gradient and the optimizer cut
+    them, each core's share stays in its own cache: (32, 784, 256) in an MLP's training step 121 us by columns, 75 by rows.
+    """
+    (m, k), n, size = x.shape, w.shape[1], x.itemsize
+    k0, k1 = part * k // PARTS, (part + 1) * k // PARTS
+    gemm(x, m, n, 1, k1 - k0, address(x, k0), k, 0, 1, address(w, k0 * n), 0, n,
+         partial + part * m * n * size, n, bias if part == 0 else 0, 0)  # fmt: skip
 
 
 @kernel
@@ -100,7 +122,7 @@ def _product_chunk(chunk, packed, like, m, n, k, row_blocks, column_blocks, a, a
     size = like.itemsize
     width = PANEL // size
     panels = (n + width - 1) // width
-    row_block, column_block = chunk % row_blocks, chunk // row_blocks
+    row_block, column_block = chunk // column_blocks, chunk % column_blocks
     i0, i1 = row_block * m // row_blocks, (row_block + 1) * m // row_blocks
     j0, j1 = column_block * panels // column_blocks * width, (column_block + 1) * panels // column_blocks * width
     rows, columns = i1 - i0, min(j1, n) - j0
@@ -122,13 +144,13 @@ def _packed_block(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, c_row, bias, fla
     size = like.itemsize
     width = PANEL // size
     packed_a, packed_b = stack(PACKED_A), stack(PACKED_B)
-    packed_row, packed_k = (DEPTH + PAD // size, 1) if a_k == 1 else (1, m)
+    packed_row = DEPTH + PAD // size
     for k0 in range(0, k, DEPTH):
         depth = min(DEPTH, k - k0)
         if a_k == 1:
             copy(like, m, depth, a + k0 * size, a_row, packed_a, packed_row)
         else:
-            copy(like, depth, m, a + k0 * a_k * size, a_k, packed_a, packed_k)
+            transpose(like, depth, m, a + k0 * a_k * size, a_k, packed_a, packed_row)
         flags_now = (ACCUMULATE if k0 > 0 else 0) | (flags if k0 + depth == k else 0)
         for j in range(0, n, width):
             columns = min(width, n - j)
@@ -138,7 +160,7 @@ def _packed_block(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, c_row, bias, fla
             else:
                 transpose(like, columns, depth, from_b, b_n, packed_b, width)
             bias_at = bias + j * size if bias != 0 else 0
-            gemm(like, m, columns, 1, depth, packed_a, packed_row, 0, packed_k,
+            gemm(like, m, columns, 1, depth, packed_a, packed_row, 0, 1,
                  packed_b, 0, width, c + j * size, c_row, bias_at, flags_now)  # fmt: skip
 
 

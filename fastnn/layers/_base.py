@@ -50,7 +50,16 @@ class Layer:
 
         Raises ValueError for a wrong shape or an empty batch, TypeError for what is no array of real numbers.
         """
-        return self._run(x)
+        checked = self._door(x)
+        self.release()
+        return self.forward_checked(checked, x)
+
+    def forward_checked(self, x: Array, given: object = None) -> Array:
+        """`forward` for a model, which has checked and released: x is what the door would return, of `given`."""
+        self._infer(x.shape[1:])
+        self.output = output = self._forward(x)
+        self.inputs, self._given = x, given
+        return output
 
     def backward(self, dy: ArrayLike, x: ArrayLike | None = None) -> Array | None:
         """Gradient of the loss with respect to x from the one with respect to the output; sets `dinputs` to
@@ -64,11 +73,15 @@ class Layer:
             self._recall(x)
         if self.output is None:
             raise RuntimeError(f"{type(self).__name__}: backward needs a forward before it")
+        checked = _checks.array(type(self).__name__, "dy", dy, self.dtype, self.output.shape)
+        return self.backward_checked(checked)
+
+    def backward_checked(self, dy: Array) -> Array | None:
+        """`backward` for a model, whose dy has the output's shape and dtype."""
         self.dinputs = None
-        if self.needs_input_gradient or self.parameter_names:
-            given = _checks.array(type(self).__name__, "dy", dy, self.dtype, self.output.shape)
-            dx = self._backward(given)
-            self.dinputs = dx if self.needs_input_gradient else None
+        if self._needs_input_gradient or self.parameter_names:
+            dx = self._backward(dy)
+            self.dinputs = dx if self._needs_input_gradient else None
         return self.dinputs
 
     def release(self) -> None:
@@ -200,17 +213,9 @@ class Layer:
     def _ops(self) -> Any:
         return operations(self.backend)
 
-    def _run(self, given: ArrayLike) -> Array:
-        x = self._door(given)
-        self.release()
-        self._infer(x.shape[1:])
-        self.output = self._forward(x)
-        self.inputs, self._given = x, given
-        return self.output
-
     def _recall(self, x: ArrayLike) -> None:
         """Remember x as if forward had just seen it."""
-        self._run(x)
+        Layer.forward(self, x)
 
     def _door(self, x: ArrayLike) -> Array:
         return _checks.array(type(self).__name__, "x", x, self.dtype, self._axes())
