@@ -18,13 +18,17 @@ from math import gcd
 
 from ._epilogue import activate, tile_flags
 from ._jit import kernel
+from ._math import BLOCK as COLUMNS
+from ._math import stack_block
 from ._memory import address, one, transpose
 from ._parallel import run
-from ._simd import ACCUMULATE, gemm
+from ._simd import ACCUMULATE, VECTOR_BYTES, VECTORS, gemm
 from .activation import RELU
 
 CHUNKS = 8  # wanted at least, for the thread pool
 BLOCK = 64  # output channels in one chunk of the weight gradient
+HEAVY = 1 << 20  # bytes of weights that stay in L2 beside the image: half of it on server cores
+PANEL = VECTORS * VECTOR_BYTES
 NARROW = 12  # fewer input channels than this: the weight gradient joins those of a whole kernel row
 
 
@@ -52,9 +56,12 @@ def _forward_chunk(chunk, bands, x, w, b, stride, padding, dilation, groups, act
     if groups == k and cg == 1:
         _depthwise_rows(x[n], w, b, stride, padding, dilation, first, last, activation == RELU, y[n])
     else:
-        _image(x, address(x, n * height * width * c), height, width, c, address(w, 0), taps_h, taps_w, cg, k,
-               address(b, 0) if b.size > 0 else 0, stride, padding, dilation, groups, tile_flags(activation),
-               address(y, n * rows * columns * k), first, last, columns, columns * k, k)  # fmt: skip
+        block = _channel_block(taps_h * taps_w * cg, k, groups, x.itemsize)
+        for k0 in range(0, k, block):
+            _image(x, address(x, n * height * width * c), height, width, c, address(w, k0), taps_h, taps_w, cg, k,
+                   min(block, k - k0), address(b, k0) if b.size > 0 else 0, stride, padding, dilation, groups,
+                   tile_flags(activation), address(y, n * rows * columns * k + k0), first, last, columns,
+                   columns * k, k)  # fmt: skip
     activate(x, activation, alpha, address(y, (n * rows + first) * columns * k), (last - first) * columns * k)
 
 
@@ -64,6 +71,11 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
     work = dz.size * w.size // w.shape[3] // 16
     if groups == w.shape[3] and w.shape[2] == 1:
         run(_depthwise_input_chunk, dx.shape[0], work * 16, (dz, w, stride, padding, dilation, dx))
+        return
+    taps = w.size // w.shape[3]
+    if groups == 1 and 2 * dx.shape[3] * dx.itemsize <= VECTOR_BYTES and taps <= COLUMNS:
+        transpose(w, taps, w.shape[3], address(w, 0), w.shape[3], address(scratch, 0), taps)
+        run(_narrow_input_chunk, dx.shape[0], work, (dz, w, stride, padding, dilation, scratch, dx))
         return
     bands = _bands(dx.shape[0], dx.shape[1])
     _flip(w, stride, padding, dilation, groups, scratch)
@@ -82,12 +94,47 @@ def _input_chunk(chunk, bands, dz, w, stride, padding, dilation, groups, flipped
         for j in range(stride[1]):
             _, _, count_w, pad_w, spread_w = _residue(j, stride[1], dilation[1], padding[1], taps_w)
             first, last = (h0 - i + stride[0] - 1) // stride[0], (h1 - i + stride[0] - 1) // stride[0]
-            _image(dz, address(dz, n * rows * columns * k), rows, columns, k,
-                   address(flipped, offset), count_h, count_w, k // groups, c, 0,
-                   (1, 1), (pad_h, pad_w), (spread_h, spread_w), groups, 0,
-                   address(dx, ((n * height + i) * width + j) * c), first, last,
-                   (width - j + stride[1] - 1) // stride[1], stride[0] * width * c, stride[1] * c)  # fmt: skip
+            block = _channel_block(count_h * count_w * k // groups, c, groups, dx.itemsize)
+            for c0 in range(0, c, block):
+                _image(dz, address(dz, n * rows * columns * k), rows, columns, k,
+                       address(flipped, offset + c0), count_h, count_w, k // groups, c, min(block, c - c0), 0,
+                       (1, 1), (pad_h, pad_w), (spread_h, spread_w), groups, 0,
+                       address(dx, ((n * height + i) * width + j) * c + c0), first, last,
+                       (width - j + stride[1] - 1) // stride[1], stride[0] * width * c, stride[1] * c)  # fmt: skip
             offset += count_h * count_w * k // groups * c
+
+
+@kernel
+def _narrow_input_chunk(n, dz, w, stride, padding, dilation, transposed, dx):
+    """The input gradient of image n where a pixel's channels would leave most of a vector empty.
+
+    A product gives the gradients of all inputs of some windows side by side; they are then added where they belong.
+    """
+    _, rows, columns, k = dz.shape
+    taps_h, taps_w, c, _ = w.shape
+    _, height, width, _ = dx.shape
+    taps = taps_h * taps_w * c
+    windows = stack_block(dx)
+    image = dx[n].reshape(-1)
+    image[:] = 0
+    step = COLUMNS // taps
+    for i in range(rows):
+        h = i * stride[0] - padding[0]
+        r0, r1 = _inside(h, dilation[0], taps_h, height)
+        for j0 in range(0, columns, step):
+            count = min(step, columns - j0)
+            gemm(dz, count, taps, 1, k, address(dz, ((n * rows + i) * columns + j0) * k), k, 0, 1,
+                 address(transposed, 0), 0, taps, address(windows, 0), taps, 0, 0)  # fmt: skip
+            for j in range(count):
+                v = (j0 + j) * stride[1] - padding[1]
+                s0, s1 = _inside(v, dilation[1], taps_w, width)
+                together = max(1, s1 - s0) if dilation[1] == 1 else 1
+                for r in range(r0, r1):
+                    for s in range(s0, s1, together):
+                        at = ((h + r * dilation[0]) * width + v + s * dilation[1]) * c
+                        source = (j * taps_h * taps_w + r * taps_w + s) * c
+                        for t in range(together * c):
+                            image[at + t] += windows[source + t]
 
 
 @kernel
@@ -149,7 +196,14 @@ def _complete(stride, padding, dilation, taps, size, low, high):
 
 
 @kernel
-def _image(like, x, height, width, c, w, taps_h, taps_w, cg, k, bias, stride, padding, dilation, groups, flags,
+def _channel_block(depth, k, groups, size):
+    """Return how many output channels to compute at once, so that their weights stay in L2 for the whole image."""
+    panel = PANEL // size
+    return k if groups > 1 else max(1, HEAVY // (depth * size * panel + 1)) * panel
+
+
+@kernel
+def _image(like, x, height, width, c, w, taps_h, taps_w, cg, k, count_k, bias, stride, padding, dilation, groups, flags,
            y, i0, i1, columns, y_row, y_pixel):  # fmt: skip
     """Output rows i0..i1-1 of one image. x, w, bias, y: addresses; y_row, y_pixel: between y's rows, pixels."""
     size = like.itemsize
@@ -165,7 +219,8 @@ def _image(like, x, height, width, c, w, taps_h, taps_w, cg, k, bias, stride, pa
         if left < right:
             v = left * stride[1] - padding[1]
             _pixels(like, right - left, r1 - r0, taps_w, x + (from_x + v * c) * size, x_pixel, down, along,
-                    w + from_w * size, taps_w, cg, k, groups, y + (i * y_row + left * y_pixel) * size, y_pixel,
+                    w + from_w * size, taps_w, cg, k, count_k, groups,
+                    y + (i * y_row + left * y_pixel) * size, y_pixel,
                     bias, flags)  # fmt: skip
         for j in range(columns):
             if left <= j < right or (top <= i < bottom and i > top):
@@ -174,16 +229,21 @@ def _image(like, x, height, width, c, w, taps_h, taps_w, cg, k, bias, stride, pa
             s0, s1 = _inside(v, dilation[1], taps_w, width)
             count = bottom - top if i == top and top < bottom else 1
             _pixels(like, count, r1 - r0, s1 - s0, x + (from_x + (v + s0 * dilation[1]) * c) * size, x_row, down, along,
-                    w + (from_w + s0 * cg * k) * size, taps_w, cg, k, groups,
+                    w + (from_w + s0 * cg * k) * size, taps_w, cg, k, count_k, groups,
                     y + (i * y_row + j * y_pixel) * size, y_row, bias, flags)  # fmt: skip
 
 
 @kernel
-def _pixels(like, count, taps_h, taps_w, x, x_pixel, down, along, w, w_taps, cg, k, groups, y, y_pixel, bias, flags):
-    """`count` outputs, their windows x_pixel apart. down, along: elements of x between taps; w has w_taps in a row."""
+def _pixels(like, count, taps_h, taps_w, x, x_pixel, down, along, w, w_taps, cg, k, count_k, groups, y, y_pixel,
+            bias, flags):  # fmt: skip
+    """`count` outputs of `count_k` channels each, their windows x_pixel apart.
+
+    down, along: elements of x between taps; w has w_taps in a row and k channels.
+    """
     size = like.itemsize
     if groups == 1 and along == cg:
-        gemm(like, count, k, taps_h, taps_w * cg, x, x_pixel, down, 1, w, w_taps * cg * k, k, y, y_pixel, bias, flags)
+        gemm(like, count, count_k, taps_h, taps_w * cg, x, x_pixel, down, 1,
+             w, w_taps * cg * k, k, y, y_pixel, bias, flags)  # fmt: skip
         return
     kg = k // groups
     for group in range(groups):

@@ -58,7 +58,8 @@ def _inner_chunk(part, x, w, bias, partial):
     """One part of the inner sum: x's columns times the rows of w that this thread also has in the other operations.
 
     The weights are most of the memory traffic of few samples. Cut by rows, as the weight gradient and the optimizer cut
-    them, each core's share stays in its own cache: (32, 784, 256) in an MLP's training step 121 us by columns, 75 by rows.
+    them, each core keeps its share in its own cache: the three layers of an MLP's step (32, 784-256-128-10) take 100 us
+    instead of 121, and the update of the weights 60 instead of 100.
     """
     (m, k), n, size = x.shape, w.shape[1], x.itemsize
     k0, k1 = part * k // PARTS, (part + 1) * k // PARTS
