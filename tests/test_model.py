@@ -275,3 +275,18 @@ def test_train_batch_refuses_nan_and_keeps_running_statistics(rng):
         model.train_batch(x, [0, 1])
     for name, a in model.weights().items():
         np.testing.assert_array_equal(a, before[name])
+
+
+def test_class_weights_must_fit_the_output():
+    model = fn.Sequential([fn.Dense(4, 3)], input_shape=(4,), backend="numpy")
+    with pytest.raises(ValueError, match=r"Sequential: class_weights must be 3 numbers, got 2"):
+        model.compile(loss=fn.SoftmaxCrossEntropy(class_weights=[1, 2], backend="numpy"))
+
+
+def test_backward_checks_its_argument_and_wants_a_forward():
+    model = fn.Sequential([fn.Dense(4, 3)], input_shape=(4,), backend="numpy")
+    with pytest.raises(RuntimeError, match=r"Sequential: backward needs a forward before it"):
+        model.backward(np.ones((2, 3)))
+    model.forward(np.ones((2, 4)))
+    with pytest.raises(ValueError, match=r"Sequential: dy must have shape \(2, 3\), got \(2, 4\)"):
+        model.backward(np.ones((2, 4)))
