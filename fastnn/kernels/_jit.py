@@ -142,6 +142,7 @@ class DiskCache(NullCache):  # type: ignore[misc]
             data = path.read_bytes() if path else b""
         except OSError:
             return None
+        # Numba serialises compiled code with pickle; only files of a folder that nobody else can write are read.
         digest, payload = data[:32], data[32:]
         if len(payload) == 0 or hashlib.sha256(payload).digest() != digest:
             return None

@@ -18,7 +18,7 @@ PANEL = VECTORS * VECTOR_BYTES  # bytes in one row of a panel of B, which is as 
 DEPTH = 256  # rows of a packed panel: 32 KB with AVX-512, which L1 holds
 ROWS = 1024  # bytes of one column of a packed block of A: with DEPTH columns 256 KB, which L2 holds
 PAD = VECTOR_BYTES  # bytes between rows of packed A, so that the rows of a tile lie in different sets of L1
-PACKED_A, PACKED_B = (ROWS + PAD) * DEPTH, PANEL * DEPTH
+PACKED_A, PACKED_B = ROWS // 4 * (DEPTH * 4 + PAD), PANEL * DEPTH
 WIDE = 1792  # bytes of a row from which the rows of a tile or a panel evict each other from the caches
 FEW, HEAVY = 64, 256 << 10  # samples up to which, and bytes of weights from which, forward cuts the inner sum
 PARTS, PARTIAL = 4, 64 << 10  # into parts, each with an output of at most PARTIAL bytes of its own
@@ -98,8 +98,11 @@ def _product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alp
     size = like.itemsize
     panels = (n * size + PANEL - 1) // PANEL
     row_blocks = (m * size + ROWS - 1) // ROWS
-    column_blocks = min(panels, (CHUNKS + row_blocks - 1) // row_blocks)
     packed = _is_packed(m, n, k, a_k, b_n, size)
+    column_blocks = min(panels, (CHUNKS + row_blocks - 1) // row_blocks)
+    if packed and m * size >= ROWS:  # more chunks, an even number: two threads get the same share of a long product
+        column_blocks = max(1, min(panels // 8, (2 * CHUNKS + row_blocks - 1) // row_blocks))
+        column_blocks += row_blocks % 2 * (column_blocks % 2)
     run(_product_chunk, row_blocks * column_blocks, m * n * k // 16,
         (packed, like, m, n, k, row_blocks, column_blocks, a, a_row, a_k, b, b_k, b_n, c, bias, activation,
          alpha))  # fmt: skip
