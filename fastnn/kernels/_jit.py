@@ -72,11 +72,10 @@ class _Dispatcher(CPUDispatcher):  # type: ignore[misc]
 
 
 class Primitive:
-    """A function compiled once for fixed types. Kernels call `.external`; the linker finds it by its symbol."""
+    """A function compiled once for fixed types. Kernels call it by its symbol, which the linker finds."""
 
     def __init__(self, function: Callable[..., Any], symbol: str, signature: Any) -> None:
         self.symbol = f"fastnn_{symbol}"
-        self.external = types.ExternalFunction(self.symbol, signature)
         self._compiled = CFunc(function, (signature.args, signature.return_type), {}, OPTIONS | {"nopython": True})
         self._compiled._cache = DiskCache(function, name=self.symbol)
         self._linked = False

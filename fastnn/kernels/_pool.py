@@ -65,8 +65,8 @@ def launch() -> None:
 
 
 def _become_serial() -> None:
-    global _forked
-    _forked = True
+    global _forked, _lock
+    _forked, _lock = True, threading.Lock()  # another thread may have held the parent's lock
     _block[LIMIT] = 1
 
 
