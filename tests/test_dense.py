@@ -33,6 +33,7 @@ def test_gradients(case):
     [
         (130, 300, 520),  # packed blocks, two of them deep
         (300, 70, 513),  # two blocks of rows, one column over
+        (700, 10, 600),  # more blocks of rows than panels
         (129, 64, 65),  # transposed panels in the input gradient
         (127, 65, 300),  # flipped product, two blocks deep
         (1025, 9, 33),  # the weight gradient in parts

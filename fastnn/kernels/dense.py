@@ -102,7 +102,7 @@ def _product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alp
     column_blocks = min(panels, (CHUNKS + row_blocks - 1) // row_blocks)
     if packed and m * size >= ROWS:  # more chunks, an even number: two threads get the same share of a long product
         column_blocks = max(1, min(panels // 8, (2 * CHUNKS + row_blocks - 1) // row_blocks))
-        column_blocks += row_blocks % 2 * (column_blocks % 2)
+        column_blocks = min(panels, column_blocks + row_blocks % 2 * (column_blocks % 2))
     run(_product_chunk, row_blocks * column_blocks, m * n * k // 16,
         (packed, like, m, n, k, row_blocks, column_blocks, a, a_row, a_k, b, b_k, b_n, c, bias, activation,
          alpha))  # fmt: skip
