@@ -171,6 +171,7 @@ GLOBAL_POOLS = [Pool(64, 8, 128, size=0), Pool(64, 32, 64, size=0)]
 NORMS = [Matrix(128, 256), Matrix(64 * 16 * 16, 64), Matrix(64 * 32 * 32, 32)]
 LOGITS = [Matrix(128, 10), Matrix(256, 1000)]
 PARAMETERS = [235_146, 4_194_304]
+BATCHES = [Matrix(32, 784), Matrix(256, 3072)]
 
 # Activations by the names of their codes; only the first two are memory-bound
 ACTIVATIONS = ["RELU", "LEAKY_RELU", "ELU", "GELU", "GELU_TANH", "SILU", "SOFTPLUS", "SIGMOID", "TANH"]
@@ -212,7 +213,14 @@ TABLE: dict[str, list[Any]] = {
     "adam_update": PARAMETERS,
     "clip_by_value": PARAMETERS,
     "sum_of_squares": PARAMETERS,
-    "scale": PARAMETERS,
+    "clip_by_norm": PARAMETERS,
+    "gather": BATCHES,
+    "residual_add": ELEMENTS,
+    "class_accuracy": LOGITS,
+    "one_hot_accuracy": LOGITS,
+    "sign_accuracy": ELEMENTS,
+    "total_loss": LOGITS,
+    "batch_norm_follow": NORMS,
 }
 
 

@@ -27,3 +27,9 @@ def test_elementwise_loss(compare, operation, shape):
     targets = (normal(shape, seed=1) > 0).astype(np.float32)
     scale = () if operation.endswith("forward") else (1 / shape,)
     compare.calls(Call(operation, normal(shape), targets, *scale, blank(shape)), shape, FASTER, copy=True)
+
+
+@pytest.mark.benchmark(group="losses")
+@rows("total_loss")
+def test_total_loss(compare, operation, shape):
+    compare.calls(Call(operation, normal(shape.n), np.zeros(1)), shape, FASTER, copy=True)

@@ -22,6 +22,7 @@ def test_batch_norm(compare, operation, shape):
     call = {
         "batch_norm_forward": Call(operation, x, gamma, beta, EPS, wanted, *per_channel, y, outputs=3, scratch=4),
         "batch_norm_backward": Call(operation, *gradients, outputs=3, scratch=6),
+        "batch_norm_follow": Call(operation, m, 0.1, mean, var, beta.copy(), gamma.copy(), outputs=2, updated=2),
         "batch_norm_inference": Call(operation, x, gamma, beta, mean, var, EPS, y),
         "batch_norm_inference_backward": Call(operation, *gradients, outputs=3, scratch=6),
     }[operation]

@@ -9,7 +9,7 @@ from .shapes import FASTER, rows
 
 
 @pytest.mark.benchmark(group="optimizers")
-@rows("sgd_update", "rmsprop_update", "adam_update", "clip_by_value", "sum_of_squares", "scale")
+@rows("sgd_update", "rmsprop_update", "adam_update", "clip_by_value", "sum_of_squares", "clip_by_norm")
 def test_optimizer(compare, operation, shape):
     dw, w, zeros = normal(shape), normal(shape, seed=1), np.zeros(shape, np.float32)
     call = {
@@ -20,6 +20,6 @@ def test_optimizer(compare, operation, shape):
         ),
         "clip_by_value": lambda: Call(operation, 1.0, w, updated=1),
         "sum_of_squares": lambda: Call(operation, dw, np.zeros(1)),
-        "scale": lambda: Call(operation, 1.0, w, updated=1),
+        "clip_by_norm": lambda: Call(operation, 1.0, np.full(1, 1.1), w, updated=1),
     }[operation]()
     compare.calls(call, shape, FASTER, copy=True)

@@ -1,17 +1,52 @@
-"""The choice between the two twins of every operation: compiled kernels or plain NumPy."""
+"""The choice between the two twins of every operation, compiled kernels or plain NumPy, and the recording of calls."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
+from fastnn._typing import Array
 
-@cache
+_recorder: ContextVar[Any] = ContextVar("recorder", default=None)
+
+
 def operations(backend: str) -> Any:
-    """Module with the operations of a backend: `fastnn.kernels` for "numba", `fastnn.reference` for "numpy".
+    """Operations of a backend: `fastnn.kernels` for "numba", `fastnn.reference` for "numpy"; a tape within `recording`.
 
     Numba is imported by the first call that asks for it. Raises ValueError for any other name.
     """
+    return _recorder.get() or _module(backend)
+
+
+@contextmanager
+def recording(tape: Any) -> Iterator[None]:
+    """Let all operations of this thread run on the tape, which writes them down."""
+    token = _recorder.set(tape)
+    try:
+        yield
+    finally:
+        _recorder.reset(token)
+
+
+def live(value: Any, following: Callable[[int], Array]) -> Any:
+    """A number that is another one in each step, to be passed to operations.
+
+    following(n): what it is in the next n steps, int64 or float64 (n,), for who repeats a recorded step.
+    """
+    return value if _recorder.get() is None else _recorder.get().live(value, following)
+
+
+def guard() -> None:
+    """From here on, a recorded step goes on only when its loss is finite."""
+    if _recorder.get() is not None:
+        _recorder.get().mark_guard()
+
+
+@cache
+def _module(backend: str) -> Any:
     if backend == "numpy":
         from fastnn import reference
 

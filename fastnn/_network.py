@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fastnn import _checks
+from fastnn._fusion import fused
 from fastnn._typing import Array, ArrayLike, Backend, Seed, Shape
 from fastnn.layers._base import Layer
 from fastnn.layers._buffers import Scratch, aligned
@@ -103,12 +104,15 @@ class Network:
             layer.scratch = self._scratch
         self._sample_axes = ("N", *self._planned())
         self._states = [a for layer in self.layers for a in layer.named_states().values()]
-        self._releases = [layer.release for layer in self.layers]
-        self._forwards = [layer.forward_checked for layer in self.layers]
         self._backwards = [layer.backward_checked for layer in reversed(self.layers[first:])]
+        steps = fused(self.layers)
+        first = next((number for number, layer in enumerate(steps) if layer.parameter_count), len(steps))
+        self._releases = [layer.release for layer in steps]
+        self._step_forwards = [layer.forward_checked for layer in steps]
+        self._step_backwards = [layer.backward_checked for layer in reversed(steps[first:])]
 
     def __getstate__(self) -> dict[str, Any]:
-        derived = ("_states", "_releases", "_forwards", "_backwards")
+        derived = ("_states", "_backwards", "_releases", "_step_forwards", "_step_backwards")
         return {name: value for name, value in self.__dict__.items() if name not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -120,17 +124,19 @@ class Network:
 
     def forward(self, x: ArrayLike) -> Array:
         """Output for x (N, *input_shape), in the mode that train() or eval() chose."""
-        return self._pass(self._samples("x", x))
+        x = self._samples("x", x)
+        for layer in self.layers:
+            layer.release()
+        for layer in self.layers:
+            x = layer.forward_checked(x, x)
+        return x
 
     def backward(self, dy: ArrayLike) -> None:
         """Gradients of all parameters, into `gradients`, from the output's; needs a forward first."""
         output = self.layers[-1].output
         if output is None:
             raise RuntimeError(f"{OWNER}: backward needs a forward before it")
-        dx: Array | None = _checks.array(OWNER, "dy", dy, self.dtype, output.shape)
-        for backward in self._backwards:
-            assert dx is not None  # only the last of them computes none
-            dx = backward(dx)
+        _backward(self._backwards, _checks.array(OWNER, "dy", dy, self.dtype, output.shape))
 
     def train(self) -> None:
         """Training mode, the default (dropout drops); fit and train_batch switch to it."""
@@ -140,12 +146,23 @@ class Network:
         """Inference mode, for `forward`; predict and evaluate use it in any case."""
         self._switch(False)
 
-    def _pass(self, x: Array) -> Array:
-        for release in self._releases:
-            release()
-        for forward in self._forwards:
+    # The same within a step or a prediction, on checked data, with layers fused: these results are not shown
+
+    def pass_forward(self, x: Array) -> Array:
+        """Output for checked x (N, *input_shape)."""
+        self.release()
+        for forward in self._step_forwards:
             x = forward(x, x)
         return x
+
+    def pass_backward(self, dy: Array) -> None:
+        """Gradients of all parameters, into `gradients`, after `pass_forward`."""
+        _backward(self._step_backwards, dy)
+
+    def release(self) -> None:
+        """Forget the results of the last pass, so that their memory can be used again."""
+        for release in self._releases:
+            release()
 
     def _switch(self, training: bool) -> None:
         self.training = training
@@ -188,3 +205,10 @@ class Network:
         if self.input_shape is None:
             self.build(_checks.numeric(OWNER, name, x).shape[1:])
         return _checks.array(OWNER, name, x, self.dtype, self._sample_axes)
+
+
+def _backward(backwards: Iterable[Callable[[Array], Array | None]], dy: Array) -> None:
+    dx: Array | None = dy
+    for backward in backwards:
+        assert dx is not None  # only the last of them computes none
+        dx = backward(dx)

@@ -6,14 +6,13 @@ They work on flat arrays (`parameters`, `gradients`): an update is one pass, how
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from math import sqrt
 from typing import Any, Protocol, TypedDict
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from fastnn import _checks, schedules
-from fastnn._backend import operations
+from fastnn._backend import live, operations
 from fastnn._typing import Array, Backend
 from fastnn.layers._buffers import aligned
 from fastnn.schedules import Schedule
@@ -106,14 +105,23 @@ class Optimizer:
 
     def step(self, model: Trainable) -> None:
         """Update all parameters of a model (or layer) and count one iteration."""
-        rate = self.current_learning_rate
+        rate = live(self.current_learning_rate, self.coming_learning_rates)
         parameters, gradients = model.parameters, model.gradients
         ops = operations(self.backend or model.backend)
         self._clip(ops, model, gradients)
         memory = self._memory(model, parameters)
-        memory["step"] += 1
         self._apply(ops, rate, memory, gradients, parameters)
-        self.iterations += 1
+        self.advance(model, 1)
+
+    def advance(self, model: Trainable, steps: int) -> None:
+        """Count the steps that were done for a model."""
+        self._memories[model]["step"] += steps
+        self.iterations += steps
+
+    def coming_learning_rates(self, steps: int) -> Array:
+        """The rates of the next updates, float64 (steps,)."""
+        rate, iterations = self._schedule.rate, range(self.iterations, self.iterations + steps)
+        return np.array([rate(i) / (1 + self.decay * i) for i in iterations])
 
     def plan(self, total_steps: int, steps_per_epoch: int) -> None:
         """Tell the schedule how long the training that begins now will be; `fit` does this."""
@@ -220,9 +228,7 @@ class Optimizer:
 
     def _shorten(self, ops: Any, limit: float, g: Array) -> None:
         ops.sum_of_squares(g, self._sum)
-        norm = sqrt(self._sum[0])
-        if norm > limit:
-            ops.scale(limit / norm, g)
+        ops.clip_by_norm(limit, self._sum, g)
 
 
 def _optional(owner: str, name: str, value: float | None) -> float | None:

@@ -57,26 +57,14 @@ def _values(owner: str, name: str, y: ArrayLike, rows: int, shape: Shape, dtype:
     return values
 
 
-class Scorer:
-    """Counts right answers in buffers that it keeps, so that a training step allocates nothing."""
-
-    def __init__(self) -> None:
-        self._rows = 0
-
-    def accuracy(self, output: Array, targets: Array, kind: Kind) -> float:
-        """Share of right rows, or of right values (binary, output as logits); NaN for plain values."""
-        if kind == "values":
-            return float("nan")
-        if kind == "binary":
-            return float(np.count_nonzero((output >= 0) == (targets >= 0.5))) / output.size
-        rows = len(output)
-        if rows > self._rows:
-            self._rows = rows
-            self._guess, self._truth = np.empty(rows, np.intp), np.empty(rows, np.intp)
-            self._right = np.empty(rows, np.bool_)
-        guess, right = self._guess[:rows], self._right[:rows]
-        output.argmax(axis=1, out=guess)
-        if kind == "one-hot":
-            targets = targets.argmax(axis=1, out=self._truth[:rows])
-        np.equal(guess, targets, out=right)
-        return int(np.count_nonzero(right)) / rows
+def score(ops: Any, output: Array, targets: Array, kind: Kind, accuracy: Array) -> float:
+    """Share of right rows, or of right values (binary, output as logits), left in accuracy (1,) too; NaN for values."""
+    if kind == "classes":
+        ops.class_accuracy(output, targets, accuracy)
+    elif kind == "one-hot":
+        ops.one_hot_accuracy(output, targets, accuracy)
+    elif kind == "binary":
+        ops.sign_accuracy(output.reshape(-1), targets.reshape(-1), accuracy)
+    else:
+        return float("nan")
+    return float(accuracy[0])

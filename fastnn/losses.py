@@ -31,6 +31,7 @@ class Loss:
         self._y: Array | None = None
         self._given: object = None
         self._losses, self._gradients, self._outputs = Buffer(), Buffer(), Buffer()
+        self.total, self.scale = np.zeros(1), 1.0  # sum of the last losses, and what it is multiplied by
 
     def forward(self, x: ArrayLike, y_true: ArrayLike) -> float:
         """Mean loss of the predictions x (N, ...) against y_true.
@@ -96,6 +97,10 @@ class Loss:
 
     def _output(self, x: Array) -> Array:
         return x
+
+    def _total(self, losses: Array) -> float:
+        self._ops.total_loss(losses, self.total)
+        return float(self.total[0]) * self.scale
 
     @property
     def _ops(self) -> Any:
@@ -165,11 +170,12 @@ class SoftmaxCrossEntropy(Loss):
         self._ops.softmax_cross_entropy_forward(
             x, y, self._weights(x.dtype), self.label_smoothing, self._probabilities, losses
         )
-        return float(losses.sum(dtype=np.float64)) * self._scale(y)
+        self.scale = self._weight(y)
+        return self._total(losses)
 
     def _backward(self, x: Array, y: Array, dx: Array) -> None:
         self._ops.softmax_cross_entropy_backward(
-            self._probabilities, y, self._weights(x.dtype), self.label_smoothing, self._scale(y), dx
+            self._probabilities, y, self._weights(x.dtype), self.label_smoothing, self.scale, dx
         )
 
     def _output(self, x: Array) -> Array:
@@ -179,7 +185,7 @@ class SoftmaxCrossEntropy(Loss):
     def _weights(self, dtype: np.dtype[Any]) -> Array:
         return np.empty(0, dtype) if self.class_weights is None else self.class_weights.astype(dtype)
 
-    def _scale(self, y: Array) -> float:
+    def _weight(self, y: Array) -> float:
         total = len(y) if self.class_weights is None else float(self.class_weights[y].sum())
         return 1.0 / total if total > 0 else 0.0
 
@@ -203,10 +209,11 @@ class BinaryCrossEntropy(Loss):
     def _forward(self, x: Array, y: Array) -> float:
         losses = self._losses.take((x.size,), x.dtype)
         self._ops.binary_cross_entropy_forward(x.reshape(-1), y.reshape(-1), losses)
-        return float(losses.mean(dtype=np.float64))
+        self.scale = 1.0 / x.size
+        return self._total(losses)
 
     def _backward(self, x: Array, y: Array, dx: Array) -> None:
-        self._ops.binary_cross_entropy_backward(x.reshape(-1), y.reshape(-1), 1.0 / x.size, dx.reshape(-1))
+        self._ops.binary_cross_entropy_backward(x.reshape(-1), y.reshape(-1), self.scale, dx.reshape(-1))
 
     def _output(self, x: Array) -> Array:
         y = self._outputs.take(x.shape, x.dtype)
@@ -225,7 +232,8 @@ class MeanSquaredError(Loss):
     def _forward(self, x: Array, y: Array) -> float:
         losses = self._losses.take((x.size,), x.dtype)
         self._ops.mean_squared_error_forward(x.reshape(-1), y.reshape(-1), losses)
-        return float(losses.mean(dtype=np.float64))
+        self.scale = 1.0 / x.size
+        return self._total(losses)
 
     def _backward(self, x: Array, y: Array, dx: Array) -> None:
-        self._ops.mean_squared_error_backward(x.reshape(-1), y.reshape(-1), 1.0 / x.size, dx.reshape(-1))
+        self._ops.mean_squared_error_backward(x.reshape(-1), y.reshape(-1), self.scale, dx.reshape(-1))

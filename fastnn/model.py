@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _checks
+from fastnn._backend import operations
 from fastnn._network import OWNER, Network
+from fastnn._step import Steps
 from fastnn._summary import summary_text
-from fastnn._targets import Kind, Scorer, Targets, binary_targets, class_targets, value_targets
+from fastnn._targets import Targets, binary_targets, class_targets, score, value_targets
 from fastnn._typing import Array, ArrayLike, Backend, Seed
 from fastnn.errors import DivergenceError
 from fastnn.layers import Sigmoid, Softmax
@@ -23,6 +24,10 @@ from fastnn.optimizers import Adam, Optimizer
 if TYPE_CHECKING:
     from fastnn.callbacks import Callback
     from fastnn.training import History
+
+
+# Batch sizes whose recorded steps are kept, with their memory: the full one and the last short one, for two data sets
+_MOST_STEPS = 4
 
 
 class Sequential(Network):
@@ -52,10 +57,14 @@ class Sequential(Network):
     ) -> None:
         self.metadata: dict[str, Any] = {}
         self.stop_training = False
-        self._scorer = Scorer()
+        self._steps: dict[Any, Steps] = {}
+        self._accuracy = np.zeros(1)
         self._loss: Loss | None = None
         self._optimizer: Optimizer | None = None
         super().__init__(layers, input_shape, dtype=dtype, backend=backend, seed=seed, class_names=class_names)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_steps": {}}  # recorded on this model's own arrays
 
     def build(self, input_shape: Iterable[int]) -> None:
         super().build(input_shape)
@@ -75,6 +84,7 @@ class Sequential(Network):
                 self._check_loss(loss)
             loss.backend = self.backend
         self._optimizer, self._loss = optimizer, loss
+        self._steps.clear()
 
     @property
     def optimizer(self) -> Optimizer:
@@ -125,29 +135,29 @@ class Sequential(Network):
         Raises DivergenceError, with the model as it was, when the loss is NaN or infinite.
         """
         batch = self._samples("x", x)
-        values, kind = self._targets("y", y, len(batch))
+        targets = self._targets("y", y, len(batch))
         kept = [a.copy() for a in self._states]
-        loss, accuracy = self.step(batch, values, kind)
-        if not math.isfinite(loss):
+        (loss,), (accuracy,), done = self.steps(batch, targets, len(batch)).run(batch, targets.values, None, 1)
+        if not done:
             for a, before in zip(self._states, kept, strict=True):
                 a[...] = before
             _checks.finite(OWNER, "x", batch)
             raise DivergenceError(f"{OWNER}: the loss is {loss}; the weights were not updated")
-        return loss, accuracy
+        return float(loss), float(accuracy)
 
-    def step(self, x: Array, targets: Array, kind: Kind) -> tuple[float, float]:
-        """`train_batch` on data from `check_data`. A loss that is not finite is returned, with no update."""
-        if not self.training:
-            self.train()
-        criterion = self.loss
-        criterion.release()
-        y = self._pass(x)
-        loss = criterion.forward_checked(y, targets)
-        if not math.isfinite(loss):
-            return loss, math.nan
-        self.backward(criterion.backward())
-        self.optimizer.step(self)
-        return loss, self._scorer.accuracy(y, targets, kind)
+    def steps(self, x: Array, targets: Targets, size: int) -> Steps:
+        """The training steps on batches of `size` rows of data like this, from `check_data`."""
+        key = (size, x.shape[1:], targets.values.shape[1:], targets.kind)
+        steps = self._steps.pop(key, None) or Steps(self, x, targets.values, targets.kind, size)
+        self._steps[key] = steps
+        if len(self._steps) > _MOST_STEPS:
+            del self._steps[next(iter(self._steps))]
+        return steps
+
+    def release(self) -> None:
+        super().release()
+        if self._loss is not None:
+            self._loss.release()
 
     # Inference
 
@@ -193,10 +203,11 @@ class Sequential(Network):
     def measure(self, x: Array, targets: Targets, batch_size: int) -> tuple[float, float]:
         """`evaluate` on checked data."""
         loss = right = 0.0
+        ops = operations(self.backend)
         for start, output in self._infer(x, batch_size):
             values = targets.values[start : start + batch_size]
             loss += self.loss.forward(output, values) * len(output)
-            right += self._scorer.accuracy(output, values, targets.kind) * len(output)
+            right += score(ops, output, values, targets.kind, self._accuracy) * len(output)
         return loss / len(x), right / len(x)
 
     def _infer(self, x: Array, size: int) -> Iterator[tuple[int, Array]]:
@@ -204,7 +215,7 @@ class Sequential(Network):
         self.eval()
         try:
             for start in range(0, len(x), size):
-                yield start, self._pass(x[start : start + size])
+                yield start, self.pass_forward(x[start : start + size])
         finally:
             self._switch(was_training)
 

@@ -53,33 +53,43 @@ class History:
             getattr(self, name).append(value)
 
 
-class Batches:
-    """Mini-batches of x (N, ...) and the targets, gathered into two buffers that are reused: nothing is
-    allocated.
+_BLOCK = 0.05  # seconds between two looks at a Ctrl-C; steps without hooks run in such blocks
 
-    The last batch is short when batch_size does not divide N. A gathered batch is valid until the next one.
+
+class Batches:
+    """Mini-batches of x (N, ...) and the targets, run as training steps of a model.
+
+    The last batch is short when batch_size does not divide N.
     """
 
-    def __init__(self, x: Array, targets: Targets, batch_size: int) -> None:
-        self.x, self.y, self.kind = x, targets.values, targets.kind
+    def __init__(self, model: Sequential, x: Array, targets: Targets, batch_size: int) -> None:
+        self.model, self.x, self.targets = model, x, targets
         self.size = min(batch_size, len(x))
         self.count = -(-len(x) // self.size)
-        self._x = np.empty((self.size, *x.shape[1:]), x.dtype)
-        self._y = np.empty((self.size, *self.y.shape[1:]), self.y.dtype)
+        self._at_once = 1
 
-    def gather(self, order: Array) -> Iterator[tuple[Array, Array]]:
-        """The batches in the given order of rows (a permutation, intp (N,))."""
-        for start in range(0, len(order), self.size):
-            rows = order[start : start + self.size]
-            x, y = self._x[: len(rows)], self._y[: len(rows)]
-            self.x.take(rows, axis=0, out=x, mode="clip")  # mode "raise" would gather into a temporary first
-            self.y.take(rows, axis=0, out=y, mode="clip")
-            yield x, y
+    def run(self, order: Array | None, singly: bool) -> Iterator[tuple[int, Array, Array]]:
+        """Do an epoch's steps, in the given order of rows (a permutation, intp (N,)) or the data's own.
 
-    def slices(self) -> Iterator[tuple[Array, Array]]:
-        """The batches in the order of the data, as views of it."""
-        for start in range(0, len(self.x), self.size):
-            yield self.x[start : start + self.size], self.y[start : start + self.size]
+        Yields (rows of a batch, losses, accuracies) of one or several steps; one at a time when `singly`. A step whose
+        loss is not finite is the last.
+        """
+        n, size = len(self.x), self.size
+        start = 0
+        while start < n:
+            rows = min(size, n - start)
+            steps = 1 if singly else min(self._at_once, (n - start) // rows)
+            stop = start + steps * rows
+            began = time.perf_counter()
+            x, y = self.x, self.targets.values
+            part = None if order is None else order[start:stop]
+            if part is None:
+                x, y = x[start:stop], y[start:stop]
+            losses, accuracies, done = self.model.steps(x, self.targets, rows).run(x, y, part, steps)
+            seconds = (time.perf_counter() - began) / steps
+            self._at_once = max(1, min(2 * self._at_once, int(_BLOCK / seconds)))
+            yield rows, losses[: done + 1], accuracies[: done + 1]
+            start = stop
 
 
 def fit(
@@ -102,7 +112,7 @@ def fit(
     for number, callback in enumerate(callbacks):
         _checks.instance("Sequential", f"callbacks[{number}]", callback, Callback, "a Callback")
     training, validation = _data(model, x, y, validation_data, validation_split)
-    batches = Batches(*training, batch_size)
+    batches = Batches(model, *training, batch_size)
     order = np.arange(len(training[0]), dtype=np.intp)
     rng = model.rng if seed is None else np.random.default_rng(_checks.seed("Sequential", seed))
     history = History()
@@ -123,22 +133,26 @@ def fit(
             rng.shuffle(order)
         loss_sum = right_sum = 0.0
         seen = 0
-        for number, (xb, yb) in enumerate(batches.gather(order) if shuffle else batches.slices()):
-            for hook in begin_batch:
-                hook(number, {})
-            loss, accuracy = model.step(xb, yb, batches.kind)
-            if not math.isfinite(loss):
-                raise guard.diverged(f"the loss is {loss} in epoch {epoch + 1}, batch {number + 1}", epoch, number)
-            guard.confirm()
-            size = len(xb)
-            loss_sum += loss * size
-            right_sum += accuracy * size
-            seen += size
+        number = 0
+        for hook in begin_batch:
+            hook(0, {})
+        for size, losses, accuracies in batches.run(order if shuffle else None, singly=bool(begin_batch or end_batch)):
+            for loss, accuracy in zip(losses.tolist(), accuracies.tolist(), strict=True):
+                if not math.isfinite(loss):
+                    raise guard.diverged(f"the loss is {loss} in epoch {epoch + 1}, batch {number + 1}", epoch, number)
+                guard.confirm()
+                loss_sum += loss * size
+                right_sum += accuracy * size
+                seen += size
+                number += 1
             for hook in end_batch:
-                hook(number, {"loss": loss_sum / seen, "accuracy": right_sum / seen, "size": size,
-                              "batches": batches.count})  # fmt: skip
+                hook(number - 1, {"loss": loss_sum / seen, "accuracy": right_sum / seen, "size": size,
+                                  "batches": batches.count})  # fmt: skip
             if model.stop_training:
                 break
+            if number < batches.count:
+                for hook in begin_batch:
+                    hook(number, {})
         row = {"loss": loss_sum / seen, "accuracy": right_sum / seen}
         guard.remember()
         if validation is not None:

@@ -221,9 +221,7 @@ def avg_pool2d_forward(x, size, stride, padding, count_include_pad, y):
 def avg_pool2d_backward(dy, size, stride, padding, count_include_pad, dx):
     dx[:] = 0
     for n, p, q, _r, _s, i, j in _taps(dx, dy, size, stride, padding):
-        dx[n, i, j] += dy[n, p, q] / _pool_count(
-            p, q, size, stride, padding, dx.shape[1:3], count_include_pad
-        )
+        dx[n, i, j] += dy[n, p, q] / _pool_count(p, q, size, stride, padding, dx.shape[1:3], count_include_pad)
 
 
 def global_avg_pool2d_forward(x, y):
@@ -286,9 +284,7 @@ def softmax_cross_entropy_backward(probabilities, labels, class_weights, label_s
     weights = class_weights if class_weights.size else np.ones(classes)
     for n, c in itertools.product(*map(range, dlogits.shape)):
         dlogits[n, c] = 0
-        for target in range(
-            classes
-        ):  # the gradient of -log p[target] is p - one hot, times the target's share
+        for target in range(classes):  # the gradient of -log p[target] is p - one hot, times the target's share
             share = (target == labels[n]) * (1 - label_smoothing) + label_smoothing / classes
             dlogits[n, c] += scale * share * weights[target] * (probabilities[n, c] - (c == target))
 
@@ -352,6 +348,47 @@ def sum_of_squares(g, out):
     out[0] = sum(value * value for value in g.tolist())
 
 
-def scale(factor, g):
-    for i in range(g.size):
-        g[i] *= factor
+def clip_by_norm(limit, squares, g):
+    if squares[0] > limit * limit:
+        for i in range(g.size):
+            g[i] *= limit / math.sqrt(squares[0])
+
+
+def gather(source, rows, batch):
+    for i in range(rows.size):
+        for c in range(batch.shape[1]):
+            batch[i, c] = source[rows[i], c]
+
+
+def residual_add(a, b, y):
+    for i in range(y.size):
+        y[i] = a[i] + b[i]
+
+
+def total_loss(losses, total):
+    total[0] = math.fsum(losses.tolist())
+
+
+def _first_largest(row):
+    return row.tolist().index(max(row.tolist()))
+
+
+def class_accuracy(outputs, labels, accuracy):
+    right = [_first_largest(row) == label for row, label in zip(outputs, labels, strict=True)]
+    accuracy[0] = sum(right) / len(right)
+
+
+def one_hot_accuracy(outputs, targets, accuracy):
+    right = [_first_largest(row) == _first_largest(target) for row, target in zip(outputs, targets, strict=True)]
+    accuracy[0] = sum(right) / len(right)
+
+
+def sign_accuracy(outputs, targets, accuracy):
+    right = [(output >= 0) == (target >= 0.5) for output, target in zip(outputs, targets, strict=True)]
+    accuracy[0] = sum(right) / len(right)
+
+
+def batch_norm_follow(m, momentum, mean, var, running_mean, running_var):
+    for j in range(mean.size):
+        running_mean[j] = (1 - momentum) * running_mean[j] + momentum * mean[j]
+        running_var[j] = (1 - momentum) * running_var[j] + momentum * var[j] * m / (m - 1)

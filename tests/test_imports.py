@@ -22,9 +22,10 @@ ROWS = (
     ("_threads", "initializers", "schedules"),
     ("_backend", "_system"),
     ("layers",),
-    ("losses", "metrics", "_optimizer"),
+    ("_fusion", "losses", "metrics", "_optimizer"),
     ("optimizers",),
     ("_targets", "_network", "_summary", "callbacks"),
+    ("_step",),
     ("model",),
     ("formats", "training"),
     ("datasets", "recipes"),
@@ -35,7 +36,7 @@ ROW = {unit: number for number, row in enumerate(ROWS) for unit in row}
 ISOLATED = ("kernels", "reference")  # import nothing else of fastnn
 
 # Methods that lean on a row below their own, and import it when they are called.
-UPWARD = {("model", "training"), ("model", "formats"), ("callbacks", "model"), ("errors", "model")}
+UPWARD = {("model", "training"), ("model", "formats"), ("callbacks", "model"), ("_step", "model"), ("errors", "model")}
 
 
 def violations(package: Path) -> list[str]:

@@ -33,6 +33,7 @@ def test_softmax_cross_entropy_gradient(case):
 @pytest.mark.parametrize("case", loss.ELEMENT_LOSS_EXAMPLES, ids=str)
 def test_element_losses(case, place):
     loss.check_element_losses(kernels, case, place)
+    loss.check_total_loss(kernels, case, place)
 
 
 @given(loss.element_loss_cases())

@@ -17,6 +17,7 @@ LARGE = [(50_000, 1), (20_000, 6), (5001, 64), (700, 65), (100, 1030), (33, 2100
 @pytest.mark.parametrize("case", norm.NORM_EXAMPLES, ids=str)
 def test_awkward_shapes(case, place):
     norm.check_batch_norm(kernels, case, place)
+    norm.check_batch_norm_follow(kernels, case, place)
 
 
 @given(norm.norm_cases())

@@ -41,7 +41,7 @@ def _all(ops, size, dtype):
         *run(ops.rmsprop_update, dw, 0.1, 0.9, 1e-8, 0.9, s, v, w, outputs=3),
         *run(ops.adam_update, dw, 0.1, 0.9, 0.999, 1e-8, 0.01, True, 10, v, s, w, outputs=3),
         *run(ops.clip_by_value, 0.5, dw),
-        *run(ops.scale, 0.5, dw),
+        *run(ops.clip_by_norm, 0.5, np.array([np.square(dw, dtype="float64").sum()]), dw),
         *run(ops.sum_of_squares, dw, blank(1, "float64")),
     ]
 

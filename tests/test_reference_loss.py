@@ -25,6 +25,7 @@ def test_cross_entropy_gradient(case):
 @pytest.mark.parametrize("case", loss.ELEMENT_LOSS_EXAMPLES, ids=str)
 def test_element_losses(case):
     loss.check_element_losses(reference, case)
+    loss.check_total_loss(reference, case)
 
 
 @given(loss.element_loss_cases())

@@ -11,6 +11,7 @@ from fastnn import reference
 @pytest.mark.parametrize("case", norm.NORM_EXAMPLES, ids=str)
 def test_awkward_shapes(case):
     norm.check_batch_norm(reference, case)
+    norm.check_batch_norm_follow(reference, case)
 
 
 @given(norm.norm_cases())

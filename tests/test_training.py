@@ -8,7 +8,6 @@ from backends import BACKENDS
 
 import fastnn as fn
 from fastnn import reference
-from fastnn._targets import Targets
 from fastnn.training import Batches
 
 
@@ -87,15 +86,29 @@ def test_validation_split_takes_the_last_rows_and_does_not_train_on_them():
     assert (history.loss, history.val_loss) == (expected.loss, expected.val_loss)
 
 
-def test_batches_visit_every_row_once():
-    x = np.arange(10, dtype=np.float32).reshape(10, 1)
-    batches = Batches(x, Targets(np.arange(10), "classes"), 4)
+class Looks(fn.ReLU):
+    """A layer that notes the first number of every sample."""
+
+    def __init__(self):
+        super().__init__(backend="numpy")
+        self.seen = []
+
+    def _forward(self, x):
+        self.seen.append(x[:, 0].astype(int).tolist())
+        return super()._forward(x)
+
+
+def test_batches_visit_every_row_once_and_with_its_label():
+    x, y = np.arange(10, dtype=np.float32)[:, None], np.eye(10)[np.arange(10)]
+    looks = Looks()
+    model = fn.Sequential([looks, fn.Dense(1, 10, backend="numpy")], seed=0)
+    batches = Batches(model, *model.check_data(x, y), 4)
     order = np.random.default_rng(0).permutation(10)
-    seen = [(xb.copy(), yb.copy()) for xb, yb in batches.gather(order)]
-    assert [len(xb) for xb, _ in seen] == [4, 4, 2]
-    np.testing.assert_array_equal(np.concatenate([xb[:, 0] for xb, _ in seen]), order)
-    np.testing.assert_array_equal(np.concatenate([yb for _, yb in seen]), order)
-    assert [yb.tolist() for _, yb in batches.slices()] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert [rows for rows, _, _ in batches.run(order, singly=True)] == [4, 4, 2]
+    assert sum(looks.seen, []) == order.tolist()
+    looks.seen.clear()
+    assert all(np.isfinite(losses).all() for _, losses, _ in batches.run(None, singly=False))
+    assert looks.seen == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
 class Recorder(fn.Callback):

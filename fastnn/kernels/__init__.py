@@ -18,6 +18,7 @@ from .activation import (
     softmax_backward,
     softmax_forward,
 )
+from .batch import gather
 from .conv import conv2d_forward, conv2d_input_gradient, conv2d_scratch_size, conv2d_weight_gradient
 from .dense import dense_forward, dense_input_gradient, dense_scratch_size, dense_weight_gradient
 from .loss import (
@@ -27,15 +28,18 @@ from .loss import (
     mean_squared_error_forward,
     softmax_cross_entropy_backward,
     softmax_cross_entropy_forward,
+    total_loss,
 )
+from .metric import class_accuracy, one_hot_accuracy, sign_accuracy
 from .norm import (
     batch_norm_backward,
+    batch_norm_follow,
     batch_norm_forward,
     batch_norm_inference,
     batch_norm_inference_backward,
     batch_norm_scratch_size,
 )
-from .optim import adam_update, clip_by_value, rmsprop_update, scale, sgd_update, sum_of_squares
+from .optim import adam_update, clip_by_norm, clip_by_value, rmsprop_update, sgd_update, sum_of_squares
 from .pool import (
     avg_pool2d_backward,
     avg_pool2d_forward,
@@ -44,6 +48,7 @@ from .pool import (
     max_pool2d_backward,
     max_pool2d_forward,
 )
+from .residual import residual_add
 
 __all__ = [
     "activation_backward",
@@ -52,12 +57,15 @@ __all__ = [
     "avg_pool2d_backward",
     "avg_pool2d_forward",
     "batch_norm_backward",
+    "batch_norm_follow",
     "batch_norm_forward",
     "batch_norm_inference",
     "batch_norm_inference_backward",
     "batch_norm_scratch_size",
     "binary_cross_entropy_backward",
     "binary_cross_entropy_forward",
+    "class_accuracy",
+    "clip_by_norm",
     "clip_by_value",
     "conv2d_forward",
     "conv2d_input_gradient",
@@ -69,6 +77,7 @@ __all__ = [
     "dense_weight_gradient",
     "dropout_backward",
     "dropout_forward",
+    "gather",
     "global_avg_pool2d_backward",
     "global_avg_pool2d_forward",
     "log_softmax_backward",
@@ -77,12 +86,15 @@ __all__ = [
     "max_pool2d_forward",
     "mean_squared_error_backward",
     "mean_squared_error_forward",
+    "one_hot_accuracy",
+    "residual_add",
     "rmsprop_update",
-    "scale",
     "sgd_update",
+    "sign_accuracy",
     "softmax_backward",
     "softmax_cross_entropy_backward",
     "softmax_cross_entropy_forward",
     "softmax_forward",
     "sum_of_squares",
+    "total_loss",
 ]

@@ -30,6 +30,7 @@ import platformdirs
 from numba.core import compiler, types
 from numba.core.caching import NullCache
 from numba.core.ccallback import CFunc
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher, cpu_target
 
 OPTIONS: dict[str, Any] = {
@@ -136,32 +137,62 @@ class DiskCache(NullCache):  # type: ignore[misc]
             launch()
             link_primitives(signature)
         target_context.refresh()
-        path = self._path(signature)
-        try:
-            data = path.read_bytes() if path else b""
-        except OSError:
-            return None
-        # Numba serialises compiled code with pickle; only files of a folder that nobody else can write are read.
-        digest, payload = data[:32], data[32:]
-        if len(payload) == 0 or hashlib.sha256(payload).digest() != digest:
-            return None
-        return compiler.CompileResult._rebuild(target_context, *pickle.loads(payload))
+        payload = _read(self._path(signature))
+        return compiler.CompileResult._rebuild(target_context, *pickle.loads(payload)) if payload else None
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
-        """Write the compiled function beside its final name, then rename it: readers never see half a file."""
-        path = self._path(signature)
-        if path is None or compiled.library.has_dynamic_globals:
-            return
-        payload = pickle.dumps(compiled._reduce())
-        with contextlib.suppress(OSError):  # a full disk costs the next start a compilation, nothing else
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(hashlib.sha256(payload).digest() + payload)
-                os.replace(temporary, path)
-            except OSError:
-                os.unlink(temporary)
-                raise
+        """Write the compiled function to the disk."""
+        if not compiled.library.has_dynamic_globals:
+            _write(self._path(signature), pickle.dumps(compiled._reduce()))
+
+
+def load_or_emit(name: str, makers: dict[str, Callable[[Any], None]]) -> Any:
+    """Return a library with functions that `makers` emit as LLVM IR, by their names; from the disk if it is there."""
+    codegen, folder = cpu_target.target_context.codegen(), cache_folder()
+    key = hashlib.sha256(" ".join(sorted(makers)).encode()).hexdigest()[:16]
+    path = None if folder is None else folder / f"{name}-{key}.bin"
+    payload = _read(path)
+    if payload:
+        return codegen.unserialize_library(pickle.loads(payload))
+    library = codegen.create_library(f"fastnn_{name}")
+    library.enable_object_caching()
+    module = library.create_ir_module(f"fastnn_{name}")
+    for _, emit in sorted(makers.items()):
+        emit(module)
+    library.add_ir_module(module)
+    with global_compiler_lock:
+        library.finalize()
+    _write(path, pickle.dumps(library.serialize_using_object_code()))
+    return library
+
+
+def _read(path: Path | None) -> bytes:
+    """Return what `_write` wrote, or nothing where it is missing or damaged.
+
+    The caller unpickles it, as Numba serialises compiled code: only files of a folder that nobody else can write come
+    here.
+    """
+    try:
+        data = path.read_bytes() if path else b""
+    except OSError:
+        return b""
+    digest, payload = data[:32], data[32:]
+    return payload if hashlib.sha256(payload).digest() == digest else b""
+
+
+def _write(path: Path | None, payload: bytes) -> None:
+    """Write a checksum and the payload beside the final name, then rename: readers never see half a file."""
+    if path is None:
+        return
+    with contextlib.suppress(OSError):  # a full disk costs the next start a compilation, nothing else
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(hashlib.sha256(payload).digest() + payload)
+            os.replace(temporary, path)
+        except OSError:
+            os.unlink(temporary)
+            raise
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""Losses, one number per sample or element; the caller sums them and divides.
+"""Losses, one number per sample or element, and their sum; the caller divides.
 
 Softmax cross-entropy as in PyTorch, with p = softmax(z), label t, class weights v (or ones), label smoothing e:
 
@@ -11,6 +11,8 @@ Squared error: (p - t)^2, gradient 2 * (p - t).
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
+
+import numpy as np
 
 from ._jit import kernel
 from ._math import CHUNK, exp, log, log1p_unit, sigmoid, typed
@@ -144,3 +146,12 @@ def _square_backward_chunk(chunk, predictions, targets, scale, dpredictions):
     factor = typed(p[0], 2.0 * scale)
     for i in range(out.size):
         out[i] = factor * (p[i] - t[i])
+
+
+@kernel
+def total_loss(losses, total):
+    """total (1,) float64 = the sum of losses (size,), added in float64."""
+    result = 0.0
+    for i in range(losses.size):
+        result += np.float64(losses[i])
+    total[0] = result

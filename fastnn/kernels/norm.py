@@ -56,6 +56,18 @@ def batch_norm_forward(x, gamma, beta, eps, scratch, mean, var, y):
 
 
 @kernel
+def batch_norm_follow(m, momentum, mean, var, running_mean, running_var):
+    """Move the running moments (C,) by the share `momentum` towards those of a batch of m > 1 rows.
+
+    running_mean += momentum * (mean - running_mean), running_var alike with the unbiased var * m / (m - 1).
+    """
+    share, unbiased = typed(mean[0], momentum), typed(mean[0], m / (m - 1))
+    for j in range(mean.size):
+        running_mean[j] += share * (mean[j] - running_mean[j])
+        running_var[j] += share * (var[j] * unbiased - running_var[j])
+
+
+@kernel
 def batch_norm_inference(x, gamma, beta, mean, var, eps, y):
     """y (M, C) = gamma * (x - mean) / sqrt(var + eps) + beta, with mean (C,) and var (C,) given."""
     rows, down, across = _grid(x.shape[0], x.shape[1])

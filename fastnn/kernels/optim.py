@@ -135,9 +135,11 @@ def _squares_chunk(chunk, g, parts):
 
 
 @kernel
-def scale(factor, g):
-    """g *= factor, in place."""
-    run(_scale_chunk, -(-g.size // CHUNK), g.size, (factor, g))
+def clip_by_norm(limit, squares, g):
+    """g *= limit / norm in place where norm, the root of squares (1,) float64, is above the limit."""
+    norm = math.sqrt(squares[0])
+    if norm > limit:
+        run(_scale_chunk, -(-g.size // CHUNK), g.size, (limit / norm, g))
 
 
 @kernel

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _checks
+from fastnn._backend import live
 from fastnn._typing import Array, ArrayLike
 from fastnn.layers._base import Layer
 
@@ -37,7 +38,8 @@ class Dropout(Layer):
             return x
         if self._rng is None:
             self._rng = np.random.default_rng(self.seed)
-        self._key = int(self._rng.integers(2**63))
+        rng = self._rng
+        self._key = live(int(rng.integers(2**63)), lambda steps: rng.integers(2**63, size=steps))
         y = self._outputs.take(x.shape, self.dtype)
         self._ops.dropout_forward(self.rate, self._key, x.reshape(-1), y.reshape(-1))
         return y

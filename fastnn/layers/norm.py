@@ -102,17 +102,14 @@ class BatchNorm(Layer):
         self._own_statistics = self.training
         if self.training:
             self._ops.batch_norm_forward(rows, gamma, beta, self.eps, self._space(rows), mean, var, out)
-            if self._follows:
-                self._follow(len(rows), mean, var)
+            if self._follows and len(rows) > 1:
+                self._ops.batch_norm_follow(
+                    len(rows), self.momentum, mean, var, self._states["running_mean"], self._states["running_var"]
+                )
         else:
             mean[:], var[:] = self.running_mean, self.running_var
             self._ops.batch_norm_inference(rows, gamma, beta, mean, var, self.eps, out)
         return y
-
-    def _follow(self, m: int, mean: Array, var: Array) -> None:
-        if m > 1:
-            self.running_mean += self.momentum * (mean - self.running_mean)
-            self.running_var += self.momentum * (var * (m / (m - 1)) - self.running_var)
 
     def _recall(self, x: ArrayLike) -> None:
         self._follows = False

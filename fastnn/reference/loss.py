@@ -1,4 +1,4 @@
-"""Losses, one number per sample or element; the caller sums them and divides.
+"""Losses, one number per sample or element, and their sum; the caller divides.
 
 Softmax cross-entropy as in PyTorch, with p = softmax(z), label t, class weights v (or 1), smoothing e:
 
@@ -70,11 +70,14 @@ def mean_squared_error_forward(predictions: Array, targets: Array, losses: Array
     np.square(predictions - targets, out=losses)
 
 
-def mean_squared_error_backward(
-    predictions: Array, targets: Array, scale: float, dpredictions: Array
-) -> None:
+def mean_squared_error_backward(predictions: Array, targets: Array, scale: float, dpredictions: Array) -> None:
     """dpredictions = scale * 2 * (predictions - targets), all (size,)."""
     np.multiply(predictions - targets, 2 * scale, out=dpredictions)
+
+
+def total_loss(losses: Array, total: Array) -> None:
+    """total (1,) float64 = the sum of losses (size,), added in float64."""
+    np.sum(losses, dtype=np.float64, keepdims=True, out=total)
 
 
 def _weights(class_weights: Array, like: Array) -> Array:

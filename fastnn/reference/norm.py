@@ -36,6 +36,17 @@ def batch_norm_forward(
     y += beta
 
 
+def batch_norm_follow(
+    m: int, momentum: float, mean: Array, var: Array, running_mean: Array, running_var: Array
+) -> None:
+    """Move the running moments (C,) by the share `momentum` towards those of a batch of m > 1 rows.
+
+    running_mean += momentum * (mean - running_mean), running_var alike with the unbiased var * m / (m - 1).
+    """
+    running_mean += momentum * (mean - running_mean)
+    running_var += momentum * (var * (m / (m - 1)) - running_var)
+
+
 def batch_norm_backward(
     x: Array,
     gamma: Array,
@@ -59,9 +70,7 @@ def batch_norm_backward(
     dx *= gamma * inverse
 
 
-def batch_norm_inference(
-    x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float, y: Array
-) -> None:
+def batch_norm_inference(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float, y: Array) -> None:
     """y (M, C) = gamma * (x - mean) / sqrt(var + eps) + beta, with mean (C,) and var (C,) given."""
     np.subtract(x, mean, out=y)
     y *= gamma / np.sqrt(var + eps)

@@ -82,6 +82,8 @@ def sum_of_squares(g: Array, out: Array) -> None:
     out[0] = np.square(g, dtype=np.float64).sum()
 
 
-def scale(factor: float, g: Array) -> None:
-    """g *= factor, in place."""
-    g *= factor
+def clip_by_norm(limit: float, squares: Array, g: Array) -> None:
+    """g *= limit / norm in place where norm, the root of squares (1,) float64, is above the limit."""
+    norm = float(np.sqrt(squares[0]))
+    if norm > limit:
+        g *= limit / norm

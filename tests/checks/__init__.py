@@ -9,7 +9,7 @@ oracle takes `place` too: what copies each array to where the operation finds it
 `CHECKS` names, for each file of operations, the checks against the oracle with their examples.
 """
 
-from . import activation, conv, dense, loss, norm, optim, pool
+from . import activation, batch, conv, dense, loss, metric, norm, optim, pool
 
 CHECKS = {
     "activation": [
@@ -17,13 +17,20 @@ CHECKS = {
         (activation.check_softmax, activation.SOFTMAX_EXAMPLES),
         (activation.check_dropout, activation.DROPOUT_EXAMPLES),
     ],
+    "batch": [(batch.check_gather, batch.BATCH_EXAMPLES)],
+    "residual": [(batch.check_residual_add, batch.BATCH_EXAMPLES)],
+    "metric": [(metric.check_accuracies, metric.METRIC_EXAMPLES)],
     "conv": [(conv.check_conv2d, conv.CONV2D_EXAMPLES)],
     "dense": [(dense.check_dense, dense.DENSE_EXAMPLES)],
     "loss": [
         (loss.check_softmax_cross_entropy, loss.CROSS_ENTROPY_EXAMPLES),
         (loss.check_element_losses, loss.ELEMENT_LOSS_EXAMPLES),
+        (loss.check_total_loss, loss.ELEMENT_LOSS_EXAMPLES),
     ],
-    "norm": [(norm.check_batch_norm, norm.NORM_EXAMPLES)],
+    "norm": [
+        (norm.check_batch_norm, norm.NORM_EXAMPLES),
+        (norm.check_batch_norm_follow, norm.NORM_EXAMPLES),
+    ],
     "optim": [
         (optim.check_optimizers, optim.OPTIMIZER_EXAMPLES),
         (optim.check_gradient_passes, optim.OPTIMIZER_EXAMPLES),

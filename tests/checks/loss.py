@@ -124,6 +124,12 @@ def check_element_losses(ops: Operations, case: ElementLossCase, place: Place = 
         in_place(getattr(ops, backward), predictions, targets, 0.5, out, source=0, place=place)
 
 
+def check_total_loss(ops: Operations, case: ElementLossCase, place: Place = plain) -> None:
+    """The sum is added in float64."""
+    losses, _ = case.arrays()
+    agree(ops, "total_loss", losses, blank(1, "float64"), terms=4 * case.size * (1 + case.spread), place=place)
+
+
 def check_element_loss_gradients(ops: Operations, case: ElementLossCase) -> None:
     """The gradients are slopes of scale * sum(losses); always in float64."""
     predictions, targets = replace(case, dtype="float64", spread=min(case.spread, 3.0)).arrays()

@@ -93,6 +93,13 @@ def check_batch_norm(ops: Operations, case: NormCase, place: Place = plain) -> N
         )
 
 
+def check_batch_norm_follow(ops: Operations, case: NormCase, place: Place = plain) -> None:
+    """The running moments move as the oracle's."""
+    _, mean, var, *_ = case.arrays()
+    running = (var + 1, mean + 2)
+    agree(ops, "batch_norm_follow", case.m + 1, 0.3, mean, var, *running, outputs=2, terms=8, place=place)
+
+
 def check_batch_norm_is_stable(ops: Operations, dtype: str) -> None:
     """Far from 0 the variance keeps its digits, where E[x^2] - E[x]^2 would lose them all."""
     rng = np.random.default_rng(0)
@@ -115,9 +122,7 @@ def check_batch_norm_gradients(ops: Operations, case: NormCase) -> None:
 
     def training(x: Array, gamma: Array, beta: Array) -> float:
         outputs = (scratch, channel, channel, out)
-        return float(
-            np.vdot(run(ops.batch_norm_forward, x, gamma, beta, case.eps, *outputs, outputs=4)[3], dy)
-        )
+        return float(np.vdot(run(ops.batch_norm_forward, x, gamma, beta, case.eps, *outputs, outputs=4)[3], dy))
 
     def inference(x: Array, gamma: Array, beta: Array) -> float:
         (y,) = run(ops.batch_norm_inference, x, gamma, beta, mean, var, case.eps, out)

@@ -81,5 +81,6 @@ def check_gradient_passes(ops: Operations, case: OptimizerCase, place: Place = p
     g[middle] = np.nan
     agree(ops, "clip_by_value", 0.75, g, place=place)
     g[middle] = 2
-    agree(ops, "scale", 0.3, g, place=place)
+    for limit in (0.3, 1e6):
+        agree(ops, "clip_by_norm", limit, np.array([np.square(g, dtype="float64").sum()]), g, terms=4, place=place)
     agree(ops, "sum_of_squares", g, blank(1, "float64"), terms=case.size, place=place)

@@ -1,0 +1,214 @@
+"""Recorded training steps: the same numbers as steps through Python, for as long as nothing changes that they hold."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+from backends import BACKENDS
+
+import fastnn as fn
+from fastnn._fusion import fused
+from fastnn._step import Steps
+
+pytestmark = pytest.mark.skipif("numba" not in BACKENDS, reason="there is no compiled backend to record")
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.standard_normal((44, 8, 8, 2)).astype(np.float32), RNG.integers(0, 5, 44)
+
+
+def layers():
+    return [
+        fn.Conv2D(2, 6, 3, padding="same"),
+        fn.ReLU(),
+        fn.MaxPool2D(2),
+        fn.Residual([fn.Conv2D(6, 6, 3, padding="same"), fn.BatchNorm(), fn.ReLU()]),
+        fn.BatchNorm(),
+        fn.Flatten(),
+        fn.Dropout(0.3),
+        fn.Dense(None, 12, activation="gelu"),
+        fn.Dense(12, 7),
+        fn.Tanh(),
+        fn.Dense(7, 5),
+    ]
+
+
+def make(optimizer=None, loss=None, net=layers):
+    model = fn.Sequential(net(), (8, 8, 2), seed=3)
+    model.compile(optimizer or fn.SGD(0.05, momentum=0.9), loss)
+    return model
+
+
+def through_python(model):
+    """The same model with a layer that is not fastnn's own, so that none of its steps is recorded."""
+
+    class Own(fn.ReLU):
+        pass
+
+    model.layers[1].__class__ = Own
+    return model
+
+
+def is_recorded(model):
+    return any(steps._recording is not None for steps in model._steps.values())
+
+
+OPTIMIZERS = [
+    lambda: fn.SGD(0.05, momentum=0.9, decay=0.01, clip_norm=0.1),
+    lambda: fn.SGD(fn.schedules.Cosine(0.1), nesterov=True, momentum=0.5, weight_decay=0.01),
+    lambda: fn.RMSprop(0.001, clip_value=0.01),
+    lambda: fn.Adam(fn.schedules.OneCycle(0.01), clip_global_norm=0.5),
+    lambda: fn.AdamW(0.01),
+]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_recorded_steps_have_the_bits_of_steps_through_python(optimizer, shuffle):
+    recorded, python = make(optimizer()), through_python(make(optimizer()))
+    histories = [
+        model.fit(X, Y, epochs=3, batch_size=10, shuffle=shuffle, verbose=False) for model in (recorded, python)
+    ]
+    assert is_recorded(recorded)
+    assert not is_recorded(python)
+    assert histories[0].loss == histories[1].loss
+    assert histories[0].accuracy == histories[1].accuracy
+    for name, weights in recorded.weights().items():
+        np.testing.assert_array_equal(weights, python.weights()[name], name)
+    assert recorded.optimizer.iterations == python.optimizer.iterations == 15
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "outputs"),
+    [
+        (lambda: fn.SoftmaxCrossEntropy(label_smoothing=0.1), Y, 5),
+        (fn.MeanSquaredError, Y, 5),
+        (fn.MeanSquaredError, RNG.standard_normal((44, 5)), 5),
+        (fn.BinaryCrossEntropy, RNG.integers(0, 2, (44, 5)), 5),
+        (fn.BinaryCrossEntropy, RNG.integers(0, 2, 44), 1),
+    ],
+)
+def test_every_loss_and_kind_of_target(loss, y, outputs):
+    def net():
+        return [*layers()[:-1], fn.Dense(7, outputs)]
+
+    recorded, python = make(loss=loss(), net=net), through_python(make(loss=loss(), net=net))
+    for _ in range(3):
+        np.testing.assert_equal(recorded.train_batch(X[:9], y[:9]), python.train_batch(X[:9], y[:9]))
+    assert is_recorded(recorded)
+    np.testing.assert_array_equal(recorded.parameters, python.parameters)
+
+
+def test_class_weights_go_through_python():
+    model = make(loss=fn.SoftmaxCrossEntropy(class_weights=[1, 2, 3, 4, 5]))
+    before = model.train_batch(X, Y)[0]
+    for _ in range(20):
+        model.train_batch(X, Y)
+    assert not is_recorded(model)
+    assert model.train_batch(X, Y)[0] < before
+
+
+CHANGES = {
+    "momentum": lambda model: setattr(model.optimizer, "momentum", 0.1),
+    "clipping": lambda model: setattr(model.optimizer, "clip_value", 1e-3),
+    "rate": lambda model: setattr(model.optimizer, "learning_rate", 1e-3),
+    "memory": lambda model: model.optimizer.reset(),
+    "smoothing": lambda model: setattr(model.loss, "label_smoothing", 0.5),
+    "dropout": lambda model: setattr(model.layers[6], "rate", 0.9),
+    "batch norm": lambda model: setattr(model.layers[3].layers[1], "momentum", 0.9),
+    "one layer in inference mode": lambda model: model.layers[4].eval(),
+    "compile": lambda model: model.compile(fn.SGD(0.01)),
+    "weights": lambda model: setattr(model.layers[0], "weights", np.zeros(model.layers[0].weights.shape)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_a_change_counts_from_the_next_step_on(change):
+    models = make(), through_python(make())
+    for model in models:
+        for _ in range(3):
+            model.train_batch(X[:10], Y[:10])
+        change(model)
+        for _ in range(3):
+            model.train_batch(X[10:20], Y[10:20])
+    for name, weights in models[0].weights().items():
+        np.testing.assert_array_equal(weights, models[1].weights()[name], name)
+
+
+def test_a_loss_that_is_not_finite_updates_nothing_and_ends_the_block():
+    model = make()
+    x = X[:40].copy()
+    targets = model.check_data(x, Y[:40])[1]
+    steps = Steps(model, x, targets.values, targets.kind, 10)
+    assert steps.run(x, targets.values, None, 4)[2] == 4
+    x[23] = np.nan
+    before, states = model.optimizer.iterations, model.layers[4].running_mean.copy()
+    losses, accuracies, done = steps.run(x, targets.values, None, 4)
+    assert done == 2
+    assert np.isfinite(losses).tolist() == [True, True, False, False]
+    assert np.isfinite(accuracies).tolist() == [True, True, False, False]
+    assert model.optimizer.iterations == before + 2
+    assert np.isfinite(model.parameters).all()
+    assert not np.array_equal(model.layers[4].running_mean, states)
+    with pytest.raises(RuntimeError, match="the loss is nan"):
+        make().train_batch(np.full((2, 8, 8, 2), 1e38), Y[:2])
+
+
+def test_a_copy_records_its_own_steps():
+    model = make()
+    for _ in range(2):
+        model.train_batch(X[:10], Y[:10])
+    twin = copy.deepcopy(model)
+    assert not is_recorded(twin)
+    before = model.parameters.copy()
+    for _ in range(3):
+        twin.train_batch(X[:10], Y[:10])
+    np.testing.assert_array_equal(model.parameters, before)
+
+
+def test_results_that_a_caller_holds_are_not_overwritten():
+    model = make()
+    output = model.forward(X[:10])
+    before = output.copy()
+    for _ in range(4):
+        model.train_batch(X[10:20], Y[10:20])
+    np.testing.assert_array_equal(output, before)
+
+
+def test_a_step_leaves_no_results_in_the_layers():
+    model = make()
+    for _ in range(2):
+        model.train_batch(X[:10], Y[:10])
+        assert all(layer.output is None and layer.dinputs is None for layer in model.layers)
+
+
+def test_only_a_few_batch_sizes_are_kept():
+    model = make()
+    for size in range(2, 12):
+        model.train_batch(X[:size], Y[:size])
+    assert len(model._steps) == 4
+
+
+def test_blocks_of_steps_and_single_steps_are_the_same():
+    class Hook(fn.Callback):
+        losses: list[float] = []
+
+        def on_batch_end(self, batch, logs):
+            self.losses.append(logs["loss"])
+
+    singly, blocks = make(), make()
+    hook = Hook()
+    first = singly.fit(X, Y, epochs=4, batch_size=4, callbacks=[hook], verbose=False, seed=1)
+    second = blocks.fit(X, Y, epochs=4, batch_size=4, verbose=False, seed=1)
+    assert first.loss == second.loss
+    assert len(hook.losses) == 44
+
+
+def test_fused_layers_give_the_same_bits():
+    model = make()
+    assert [type(layer).__name__ for layer in fused(model.layers)[:3]] == ["Conv2D", "MaxPool2D", "ReLU"]
+    assert len(fused(model.layers)) == len(model.layers) - 1  # Dense and Tanh
+    model.eval()
+    plain = model.forward(X)
+    np.testing.assert_array_equal(plain, model.predict_outputs(X, batch_size=64))
+    assert math.isclose(model.evaluate(X, Y)[0], fn.SoftmaxCrossEntropy().forward(plain, Y), rel_tol=1e-6)
