@@ -140,11 +140,11 @@ class Network:
 
     def train(self) -> None:
         """Training mode, the default (dropout drops); fit and train_batch switch to it."""
-        self._switch(True)
+        self.switch(True)
 
     def eval(self) -> None:
         """Inference mode, for `forward`; predict and evaluate use it in any case."""
-        self._switch(False)
+        self.switch(False)
 
     # The same within a step or a prediction, on checked data, with layers fused: these results are not shown
 
@@ -164,7 +164,8 @@ class Network:
         for release in self._releases:
             release()
 
-    def _switch(self, training: bool) -> None:
+    def switch(self, training: bool) -> None:
+        """Training mode or inference mode."""
         self.training = training
         for layer in self.layers:
             if training:

@@ -1,44 +1,36 @@
-"""Training steps of a model on batches of one size: operation by operation, or recorded once and then repeated.
-
-The first step runs through the layers' Python, while a tape writes down the calls of kernels (`kernels/_tape.py`).
-All later steps are one compiled call, for as long as nothing is changed that the tape holds: settings of layers, loss
-and optimizer, or the optimizer's memory. What runs through Python each time: the NumPy backend, layers that are not
-fastnn's own, layers in inference mode, and class weights.
-"""
+"""Training steps of a model on batches of one size, recorded and repeated."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastnn._backend import guard, operations, recording
+from fastnn._backend import guard, operations
+from fastnn._recorded import Part, Recorded, layers_of
 from fastnn._targets import Kind, score
 from fastnn._typing import Array
-from fastnn.layers import TABLE, Layer
 from fastnn.layers._buffers import aligned
-from fastnn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
-from fastnn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 
 if TYPE_CHECKING:
     from fastnn.model import Sequential
 
-_KNOWN = {*TABLE.values(), SoftmaxCrossEntropy, BinaryCrossEntropy, MeanSquaredError, SGD, RMSprop, Adam, AdamW}
-# What changes in use, and is no setting. The optimizer's rate and count are live numbers of the tape.
-_CHANGING = {"inputs", "output", "dinputs", "training", "total", "scale", "learning_rate", "decay", "iterations"}
 
+class Steps(Recorded):
+    """The steps of a model on batches of `size` rows of data like x (M, ...) and the targets y (M, ...).
 
-class Steps:
-    """The steps of a model on batches of `size` rows of data like x (M, ...) and the targets y (M, ...)."""
+    Class weights, and layers in inference mode, keep steps from being recorded.
+    """
 
     def __init__(self, model: Sequential, x: Array, y: Array, kind: Kind, size: int) -> None:
-        self.model, self.kind, self.size = model, kind, size
+        super().__init__(model)
+        self.kind, self.size = kind, size
         self._x, self._y = aligned((size, *x.shape[1:]), x.dtype), aligned((size, *y.shape[1:]), y.dtype)
         self._in_order = np.arange(size)
         self._accuracy = np.full(1, np.nan)
-        self._recording: Any = None
+        self._scale = 1.0
 
     def run(self, x: Array, y: Array, order: Array | None, steps: int) -> tuple[Array, Array, int]:
         """Do `steps` steps on rows order[:size], order[size:2*size], ... of x and y; without an order on their own.
@@ -52,36 +44,27 @@ class Steps:
             self.model.train()
         done = 0
         while done < steps:
-            if self._is_recorded():
+            if self._is_recorded() and self._all_training():
                 return losses, accuracies, self._repeat(x, y, order, losses, accuracies, done)
-            rows = self._rows(order, done)
             at = 0 if order is not None else done * self.size
+            rows = self._in_order if order is None else order[done * self.size : (done + 1) * self.size]
             losses[done], accuracies[done] = self._through_python(x[at:], y[at:], rows)
             if not math.isfinite(losses[done]):
                 break
             done += 1
         return losses, accuracies, done
 
-    def _rows(self, order: Array | None, step: int) -> Array:
-        return self._in_order if order is None else order[step * self.size : (step + 1) * self.size]
-
-    # Through Python
-
     def _through_python(self, x: Array, y: Array, rows: Array) -> tuple[float, float]:
-        """One step on these rows; recorded if that is possible. Results of layers are released afterwards."""
-        model = self.model
+        """One step on these rows, recorded if that is possible."""
         if not self._is_recordable():
             return self._step(x, y, rows)
-        from fastnn import kernels
-        from fastnn.kernels._tape import Tape
-
-        tape = Tape(kernels, [rows, x, y, self._x, self._y, model.loss.total, self._accuracy])
-        with recording(tape):
+        tape, on_tape = self._tape()
+        with on_tape:
             loss, accuracy = self._step(x, y, rows)
-        model.release()
+        self.model.release()  # what the layers hold lies in arrays that the next steps write
         if math.isfinite(loss):
-            self._recording, self._scale = tape.finish(), model.loss.scale
-            self._watched = list(self._settings())
+            self._keep(tape, [rows, x, y, self._x, self._y, self.model.loss.total, self._accuracy])
+            self._scale = self.model.loss.scale
         return loss, accuracy
 
     def _step(self, x: Array, y: Array, rows: Array) -> tuple[float, float]:
@@ -99,70 +82,39 @@ class Steps:
         model.optimizer.step(model)
         return loss, score(ops, output, self._y, self.kind, self._accuracy)
 
-    # Recorded
-
     def _repeat(self, x: Array, y: Array, order: Array | None, losses: Array, accuracies: Array, done: int) -> int:
         """The steps from number `done` on, in one compiled call; returns how many are done in the end."""
-        from fastnn.kernels._tape import repeat
+        from fastnn.kernels._tape import address_of, repeat
 
         steps = np.arange(done, len(losses))
-        gathers = order is not None
         addresses = [
-            _address(order) + steps * (self.size * order.itemsize) if order is not None else 0,
-            _address(x),
-            _address(y),
-            _address(self._x) if gathers else _address(x) + steps * self._x.nbytes,
-            _address(self._y) if gathers else _address(y) + steps * self._y.nbytes,
-            _address(losses) + 8 * steps,
-            _address(accuracies) + 8 * steps,
+            0 if order is None else address_of(order) + steps * (self.size * order.itemsize),
+            address_of(x),
+            address_of(y),
+            address_of(x) + steps * self._x.nbytes if order is None else address_of(self._x),
+            address_of(y) + steps * self._y.nbytes if order is None else address_of(self._y),
+            address_of(losses) + losses.itemsize * steps,
+            address_of(accuracies) + accuracies.itemsize * steps,
         ]
-        recorded = self._recording
-        columns = recorded.following(addresses, len(steps))
-        count = repeat(
-            recorded.rows, recorded.words, recorded.places, columns, 0 if gathers else 2, recorded.guard, losses[done:]
-        )
+        tape = self._recording
+        columns = tape.following(addresses, len(steps))
+        first = _GATHERS if order is None else 0
+        count = int(repeat(tape.rows, tape.words, tape.places, columns, first, tape.guard, losses[done:]))
         self.model.optimizer.advance(self.model, count)
         losses[done : done + count + 1] *= self._scale
-        return done + int(count)
+        return done + count
 
-    def _is_recorded(self) -> bool:
-        if self._recording is None:
-            return False
-        for holder, name, value in self._watched:
-            if holder.get(name) is not value:
-                self._recording = None
-                return False
-        return self._all_training()
+    def _parts(self) -> Iterator[Part]:
+        yield from super()._parts()
+        yield self.model.loss
+        yield self.model.optimizer
 
     def _is_recordable(self) -> bool:
-        model = self.model
-        parts: list[Layer | Loss | Optimizer] = [*_parts(model.layers), model.loss, model.optimizer]
-        return (
-            model.backend == "numba"
-            and all(type(part) in _KNOWN and part.backend in ("numba", None) for part in parts)
-            and getattr(model.loss, "class_weights", None) is None
-            and self._all_training()
-        )
+        no_weights = getattr(self.model.loss, "class_weights", None) is None
+        return no_weights and self._all_training() and super()._is_recordable()
 
     def _all_training(self) -> bool:
-        return all(layer.training for layer in _parts(self.model.layers))
-
-    def _settings(self) -> Iterator[tuple[dict[str, Any], str, Any]]:
-        """Everything that the tape holds as it is now: (attributes, name, value)."""
-        model = self.model
-        for part in [*_parts(model.layers), model.loss, model.optimizer]:
-            for name, value in vars(part).items():
-                if name not in _CHANGING and (name[0] != "_" or name == "_memories" or isinstance(value, bool)):
-                    yield vars(part), name, value
-        yield vars(model), "parameters", model.parameters
+        return all(layer.training for layer in layers_of(self.model.layers))
 
 
-def _parts(layers: list[Layer]) -> Iterator[Layer]:
-    """The layers, and those inside them."""
-    for layer in layers:
-        yield layer
-        yield from _parts(getattr(layer, "layers", []))
-
-
-def _address(array: Array) -> int:
-    return int(array.__array_interface__["data"][0])
+_GATHERS = 2  # the first rows of a step's tape: those of x and y

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from fastnn import _checks
 from fastnn._backend import operations
+from fastnn._inference import Inference
 from fastnn._network import OWNER, Network
+from fastnn._recorded import Recorded
 from fastnn._step import Steps
 from fastnn._summary import summary_text
 from fastnn._targets import Targets, binary_targets, class_targets, score, value_targets
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     from fastnn.training import History
 
 
-# Batch sizes whose recorded steps are kept, with their memory: the full one and the last short one, for two data sets
-_MOST_STEPS = 4
+# Kept with their memory: steps and inference, on the full batch and on the last short one, and two more
+_MOST_RECORDINGS = 6
+_R = TypeVar("_R", bound=Recorded)
 
 
 class Sequential(Network):
@@ -57,14 +60,14 @@ class Sequential(Network):
     ) -> None:
         self.metadata: dict[str, Any] = {}
         self.stop_training = False
-        self._steps: dict[Any, Steps] = {}
+        self._recordings: dict[tuple[Any, ...], Any] = {}
         self._accuracy = np.zeros(1)
         self._loss: Loss | None = None
         self._optimizer: Optimizer | None = None
         super().__init__(layers, input_shape, dtype=dtype, backend=backend, seed=seed, class_names=class_names)
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_steps": {}}  # recorded on this model's own arrays
+        return super().__getstate__() | {"_recordings": {}}  # recorded on this model's own arrays
 
     def build(self, input_shape: Iterable[int]) -> None:
         super().build(input_shape)
@@ -84,7 +87,7 @@ class Sequential(Network):
                 self._check_loss(loss)
             loss.backend = self.backend
         self._optimizer, self._loss = optimizer, loss
-        self._steps.clear()
+        self._recordings.clear()
 
     @property
     def optimizer(self) -> Optimizer:
@@ -147,12 +150,16 @@ class Sequential(Network):
 
     def steps(self, x: Array, targets: Targets, size: int) -> Steps:
         """The training steps on batches of `size` rows of data like this, from `check_data`."""
-        key = (size, x.shape[1:], targets.values.shape[1:], targets.kind)
-        steps = self._steps.pop(key, None) or Steps(self, x, targets.values, targets.kind, size)
-        self._steps[key] = steps
-        if len(self._steps) > _MOST_STEPS:
-            del self._steps[next(iter(self._steps))]
-        return steps
+        key = ("steps", size, x.shape[1:], targets.values.shape[1:], targets.kind)
+        return self._recorded(key, lambda: Steps(self, x, targets.values, targets.kind, size))
+
+    def _recorded(self, key: tuple[Any, ...], make: Callable[[], _R]) -> _R:
+        """The recorded work of this key; the one not used for the longest time makes room."""
+        found: _R = self._recordings.pop(key, None) or make()
+        self._recordings[key] = found
+        if len(self._recordings) > _MOST_RECORDINGS:
+            del self._recordings[next(iter(self._recordings))]
+        return found
 
     def release(self) -> None:
         super().release()
@@ -178,21 +185,30 @@ class Sequential(Network):
     def predict_proba(self, x: ArrayLike, batch_size: int = 256) -> Array:
         """Probabilities (N, C): softmax of the output; its sigmoid with BinaryCrossEntropy; the output itself
         with MeanSquaredError."""
-        outputs = self.predict_outputs(x, batch_size)
-        if isinstance(self.loss, MeanSquaredError):
-            return outputs
-        head = Sigmoid if isinstance(self.loss, BinaryCrossEntropy) else Softmax
-        return head(dtype=self.dtype, backend=self.backend).forward(outputs)
+        return self._infer(self._inputs(x), batch_size, not isinstance(self.loss, MeanSquaredError))
 
     def predict_outputs(self, x: ArrayLike, batch_size: int = 256) -> Array:
         """The last layer's output (N, *output_shape), in inference mode."""
+        return self._infer(self._inputs(x), batch_size, False)
+
+    def _inputs(self, x: ArrayLike) -> Array:
         x = self._samples("x", x)
         _checks.finite(OWNER, "x", x)
-        size = _checks.integer(OWNER, "batch_size", batch_size, 1)
-        outputs = np.empty((len(x), *self.output_shape), self.dtype)
-        for start, y in self._infer(x, size):
-            outputs[start : start + size] = y
-        return outputs
+        return x
+
+    def _infer(self, x: Array, batch_size: int, probabilities: bool) -> Array:
+        size = min(_checks.integer(OWNER, "batch_size", batch_size, 1), len(x))
+        out = np.empty((len(x), *self.output_shape), self.dtype)
+        rest = len(x) % size
+        if rest:
+            self._inference(rest, probabilities).run(x[-rest:], out[-rest:])
+        whole = self._inference(size, probabilities)
+        whole.run(x[:-rest], out[:-rest]) if rest else whole.run(x, out)
+        return out
+
+    def _inference(self, size: int, probabilities: bool) -> Inference:
+        key = ("inference", size, type(self.loss) if probabilities else None)
+        return self._recorded(key, lambda: Inference(self, size, probabilities))
 
     def evaluate(self, x: ArrayLike, y: ArrayLike, batch_size: int = 256) -> tuple[float, float]:
         """(loss, accuracy) over all rows, in inference mode. Accuracy is NaN for plain values. With class
@@ -202,22 +218,14 @@ class Sequential(Network):
 
     def measure(self, x: Array, targets: Targets, batch_size: int) -> tuple[float, float]:
         """`evaluate` on checked data."""
+        outputs, ops = self._infer(x, batch_size, False), operations(self.backend)
         loss = right = 0.0
-        ops = operations(self.backend)
-        for start, output in self._infer(x, batch_size):
-            values = targets.values[start : start + batch_size]
+        for start in range(0, len(x), batch_size):
+            output, values = outputs[start : start + batch_size], targets.values[start : start + batch_size]
             loss += self.loss.forward(output, values) * len(output)
             right += score(ops, output, values, targets.kind, self._accuracy) * len(output)
+        self.loss.release()
         return loss / len(x), right / len(x)
-
-    def _infer(self, x: Array, size: int) -> Iterator[tuple[int, Array]]:
-        was_training = self.training
-        self.eval()
-        try:
-            for start in range(0, len(x), size):
-                yield start, self.pass_forward(x[start : start + size])
-        finally:
-            self._switch(was_training)
 
     # Checks
 

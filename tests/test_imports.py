@@ -25,7 +25,8 @@ ROWS = (
     ("_fusion", "losses", "metrics", "_optimizer"),
     ("optimizers",),
     ("_targets", "_network", "_summary", "callbacks"),
-    ("_step",),
+    ("_recorded",),
+    ("_step", "_inference"),
     ("model",),
     ("formats", "training"),
     ("datasets", "recipes"),
@@ -36,7 +37,9 @@ ROW = {unit: number for number, row in enumerate(ROWS) for unit in row}
 ISOLATED = ("kernels", "reference")  # import nothing else of fastnn
 
 # Methods that lean on a row below their own, and import it when they are called.
-UPWARD = {("model", "training"), ("model", "formats"), ("callbacks", "model"), ("_step", "model"), ("errors", "model")}
+UPWARD = {("model", "training"), ("model", "formats")} | {
+    (lower, "model") for lower in ("callbacks", "errors", "_recorded", "_step", "_inference")
+}
 
 
 def violations(package: Path) -> list[str]:

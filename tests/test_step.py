@@ -50,7 +50,7 @@ def through_python(model):
 
 
 def is_recorded(model):
-    return any(steps._recording is not None for steps in model._steps.values())
+    return any(steps._recording is not None for steps in model._recordings.values())
 
 
 OPTIMIZERS = [
@@ -186,7 +186,7 @@ def test_only_a_few_batch_sizes_are_kept():
     model = make()
     for size in range(2, 12):
         model.train_batch(X[:size], Y[:size])
-    assert len(model._steps) == 4
+    assert len(model._recordings) == 6
 
 
 def test_blocks_of_steps_and_single_steps_are_the_same():
@@ -212,3 +212,34 @@ def test_fused_layers_give_the_same_bits():
     plain = model.forward(X)
     np.testing.assert_array_equal(plain, model.predict_outputs(X, batch_size=64))
     assert math.isclose(model.evaluate(X, Y)[0], fn.SoftmaxCrossEntropy().forward(plain, Y), rel_tol=1e-6)
+
+
+@pytest.mark.parametrize("loss", [fn.SoftmaxCrossEntropy, fn.BinaryCrossEntropy, fn.MeanSquaredError])
+def test_recorded_predictions_are_those_of_a_pass_through_python(loss):
+    recorded, python = make(loss=loss()), through_python(make(loss=loss()))
+    for model in (recorded, python):
+        for _ in range(3):
+            model.train_batch(X[:9], np.eye(5)[Y[:9]])
+    for predict in ("predict_proba", "predict_outputs", "predict"):
+        for rows in (44, 1, 1, 30):  # whole batches and short ones, in the first call and later ones
+            results = [getattr(model, predict)(X[:rows], batch_size=10) for model in (recorded, python)]
+            np.testing.assert_array_equal(*results)
+    assert recorded.training
+    assert is_recorded(recorded)
+    assert not is_recorded(python)
+
+
+def test_predictions_follow_the_weights_and_the_running_statistics():
+    model = make()
+    model.train_batch(X, Y)
+    model.predict_proba(X)
+    model.train_batch(X, Y)
+    model.eval()
+    np.testing.assert_array_equal(model.forward(X), model.predict_outputs(X, batch_size=64))
+
+
+def test_a_network_whose_output_is_its_input_can_predict():
+    model = fn.Sequential([fn.Flatten()], (2, 3))
+    x = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
+    for _ in range(3):
+        np.testing.assert_array_equal(model.predict_outputs(x, batch_size=2), x.reshape(4, 6))

@@ -5,14 +5,14 @@ function, and the words (addresses, shapes, numbers) that this function loads an
 loop over the rows. So a training step of any model costs one call, and nothing is compiled for a model: the small
 functions depend on the types of a kernel's arguments only, and lie in the disk cache.
 
-What changes from step to step is *live*: an array that was declared (its data moves), or a `Live` number.
+What changes from step to step is *live*: an array whose data moves, as `finish` is told, or a `Live` number.
 """
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from ._jit import kernel, load_or_emit
+from ._memory import address
 
 Array = np.ndarray
 _I64 = ir.IntType(64)
@@ -49,11 +50,11 @@ class Tape:
     """Runs operations and writes them down. Every array that it saw stays alive, and in its place, with it."""
 
     operations: Any
-    live_arrays: list[Array]
     guard: int = 0
     words: list[int] = field(default_factory=list)
     rows: list[tuple[str, int]] = field(default_factory=list)  # the small function's name, and where its words begin
-    places: list[tuple[int, int, int]] = field(default_factory=list)  # of a live word: place, live number, offset
+    pointers: list[int] = field(default_factory=list)  # places of addresses of arrays' data
+    number_places: list[tuple[int, int]] = field(default_factory=list)  # place of a live number, and which it is
     numbers: list[LiveInt | LiveFloat] = field(default_factory=list)
     kept: list[Any] = field(default_factory=list)
     callers: dict[str, Callable[[ir.Module], None]] = field(default_factory=dict)
@@ -94,32 +95,33 @@ class Tape:
     def _pack(self, argument: Any) -> None:
         """Append the argument as compiled code takes it: see numba's data models of arrays, tuples and numbers."""
         if isinstance(argument, np.ndarray):
-            data = argument.__array_interface__["data"][0]
             self.words += [0, 0, argument.size, argument.itemsize]
-            for number, array in enumerate(self.live_arrays):
-                offset = data - array.__array_interface__["data"][0]
-                if 0 <= offset < array.nbytes:
-                    self.places.append((len(self.words), number, offset))
-            self.words += [data, *argument.shape, *argument.strides]
+            self.pointers.append(len(self.words))
+            self.words += [address_of(argument), *argument.shape, *argument.strides]
         elif isinstance(argument, tuple):
             for element in argument:
                 self._pack(element)
         else:
             if isinstance(argument, LiveInt | LiveFloat):
                 number = next(i for i, known in enumerate(self.numbers) if known is argument)
-                self.places.append((len(self.words), len(self.live_arrays) + number, 0))
+                self.number_places.append((len(self.words), number))
             self.words.append(_bits(argument))
 
-    def finish(self) -> Recording:
-        """Return what `repeat` needs."""
+    def finish(self, live_arrays: Sequence[Array]) -> Recording:
+        """Return what `repeat` needs; `live_arrays` are those whose data moves, with all views of them."""
+        places = [(place, len(live_arrays) + number, 0) for place, number in self.number_places]
+        for number, array in enumerate(live_arrays):
+            start = address_of(array)
+            offsets = ((place, self.words[place] - start) for place in self.pointers)
+            places += [(place, number, offset) for place, offset in offsets if 0 <= offset < array.nbytes]
         missing = {name: emit for name, emit in self.callers.items() if name not in _addresses}
         if missing:
             library = load_or_emit("tape", missing)
             _libraries.append(library)
             _addresses.update({name: library.get_pointer_to_function(name) for name in missing})
         rows = [(_addresses[name], at) for name, at in self.rows]
-        places = np.array(self.places, np.int64).reshape(-1, 3)
-        return Recording(np.array(rows, np.int64), np.array(self.words, np.int64), places, self.guard, self)
+        table, live = np.array(rows, np.int64).reshape(-1, 2), np.array(places, np.int64).reshape(-1, 3)
+        return Recording(table, np.array(self.words, np.int64), live, self.guard, self)
 
 
 @dataclass
@@ -159,6 +161,19 @@ def repeat(rows, words, places, columns, first_row, guard, losses):
     return columns.shape[1]
 
 
+@kernel
+def repeat_batches(rows, words, places, batches, x, y):
+    """Run all rows once for each batch of x and y (size,), live arrays 0 and 1: consecutive pieces of equal size."""
+    for batch in range(batches):
+        for i in range(places.shape[0]):
+            start = address(x, batch * (x.size // batches))
+            if places[i, 1] == 1:
+                start = address(y, batch * (y.size // batches))
+            words[places[i, 0]] = start + places[i, 2]
+        for row in range(rows.shape[0]):
+            _call(rows[row, 0], words, rows[row, 1])
+
+
 @intrinsic
 def _call(typingctx: Any, function: Any, words: Any, at: Any) -> Any:
     """Call a small function with the address of its words."""
@@ -170,6 +185,11 @@ def _call(typingctx: Any, function: Any, words: Any, at: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64, words, types.int64), codegen
+
+
+def address_of(array: Array) -> int:
+    """Where the array's data begins."""
+    return int(array.__array_interface__["data"][0])
 
 
 def _bits(number: Any) -> int:

@@ -107,8 +107,9 @@ class BatchNorm(Layer):
                     len(rows), self.momentum, mean, var, self._states["running_mean"], self._states["running_var"]
                 )
         else:
-            mean[:], var[:] = self.running_mean, self.running_var
-            self._ops.batch_norm_inference(rows, gamma, beta, mean, var, self.eps, out)
+            running = self._states["running_mean"], self._states["running_var"]
+            mean[:], var[:] = running  # for backward
+            self._ops.batch_norm_inference(rows, gamma, beta, *running, self.eps, out)
         return y
 
     def _recall(self, x: ArrayLike) -> None:

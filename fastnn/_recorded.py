@@ -1,0 +1,86 @@
+"""Work of a model that is recorded once and then repeated in one compiled call.
+
+The first time it runs through the layers' Python, while a tape writes down the calls of kernels (`kernels/_tape.py`).
+The recording holds for as long as nothing changes that it contains: settings of layers, loss and optimizer, the
+optimizer's memory, the parameters' place. What runs through Python each time: the NumPy backend, and layers, losses or
+optimizers that are not fastnn's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fastnn._backend import recording
+from fastnn._typing import Array
+from fastnn.layers import TABLE, Layer
+from fastnn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from fastnn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from fastnn.model import Sequential
+
+Part = Layer | Loss | Optimizer
+
+_KNOWN = {*TABLE.values(), SoftmaxCrossEntropy, BinaryCrossEntropy, MeanSquaredError, SGD, RMSprop, Adam, AdamW}
+# What changes in use (the optimizer's rate and count are live numbers of the tape), and what is fixed once it is built
+_NO_SETTINGS = {
+    *("inputs", "output", "dinputs", "training", "total", "scale", "learning_rate", "decay", "iterations"),
+    *("scratch", "seed", "init", "parameter_names", "state_names", "dtype"),
+    *("in_features", "out_features", "in_channels", "out_channels", "num_features"),
+}
+
+
+class Recorded:
+    """Base class: the recording of one kind of work of a model, if there is one."""
+
+    def __init__(self, model: Sequential) -> None:
+        self.model = model
+        self._recording: Any = None
+        self._watched: list[tuple[dict[str, Any], str, Any]] = []
+
+    def _parts(self) -> Iterator[Part]:
+        """What the work goes through."""
+        return layers_of(self.model.layers)
+
+    def _is_recorded(self) -> bool:
+        if self._recording is None:
+            return False
+        for attributes, name, value in self._watched:
+            if attributes.get(name) is not value:
+                self._recording = None
+                return False
+        return True
+
+    def _is_recordable(self) -> bool:
+        parts = [part for part in self._parts() if not (isinstance(part, Optimizer) and part.backend is None)]
+        return all(type(part) in _KNOWN and part.backend == "numba" for part in (self.model.layers[0], *parts))
+
+    def _tape(self) -> tuple[Any, AbstractContextManager[None]]:
+        """A new tape, and the context in which operations run on it."""
+        from fastnn import kernels
+        from fastnn.kernels._tape import Tape
+
+        tape = Tape(kernels)
+        return tape, recording(tape)
+
+    def _keep(self, tape: Any, live_arrays: Sequence[Array]) -> None:
+        self._recording = tape.finish(live_arrays)
+        self._watched = list(self._settings())
+
+    def _settings(self) -> Iterator[tuple[dict[str, Any], str, Any]]:
+        """Everything that the tape contains and that may change, as it is now: (attributes, name, value)."""
+        for part in self._parts():
+            for name, value in vars(part).items():
+                if name == "_memories" or (name not in _NO_SETTINGS and (name[0] != "_" or isinstance(value, bool))):
+                    yield vars(part), name, value
+        yield vars(self.model), "parameters", self.model.parameters
+
+
+def layers_of(layers: Sequence[Layer]) -> Iterator[Layer]:
+    """The layers, and those inside them."""
+    for layer in layers:
+        yield layer
+        yield from layers_of(getattr(layer, "layers", []))
