@@ -44,7 +44,7 @@ def _gradients(case, more=0):
     x, w, b, dz = case.arrays()
     y, dw, db, dx = (blank(a.shape, case.dtype) for a in (dz, w, b, x))
     scratch = blank(case.scratch(kernels).size + more, case.dtype)
-    kernels.conv2d_forward(x, w, b, *case.geometry, 1, 0.0, y)
+    kernels.conv2d_forward(x, w, b, *case.geometry, 1, 0.0, scratch, y)
     kernels.conv2d_weight_gradient(x, dz, *case.geometry, scratch, dw, db)
     kernels.conv2d_input_gradient(dz, w, *case.geometry, scratch, dx)
     return y, dw, db, dx

@@ -24,6 +24,7 @@ from ._memory import address, one, transpose
 from ._parallel import run
 from ._simd import ACCUMULATE, VECTOR_BYTES, VECTORS, gemm
 from .activation import RELU
+from .winograd import winograd, winograd_scratch_size, winograd_weight_gradient
 
 CHUNKS = 8  # wanted at least, for the thread pool
 BLOCK = 64  # output channels in one chunk of the weight gradient
@@ -32,15 +33,28 @@ PANEL = VECTORS * VECTOR_BYTES
 NARROW = 12  # fewer input channels than this: the weight gradient joins those of a whole kernel row
 
 
-def conv2d_scratch_size(x_shape, w_shape, y_shape, groups):
-    """Return the number of elements that both gradients want as scratch."""
+def conv2d_scratch_size(x_shape, w_shape, y_shape, stride, padding, dilation, groups):
+    """Return the number of elements that all three passes want as scratch."""
+    if _is_winograd.py_func(y_shape, w_shape, stride, dilation, groups):
+        return winograd_scratch_size(x_shape, w_shape, y_shape)
     weights = w_shape[0] * w_shape[1] * w_shape[2] * w_shape[3]
     return min(x_shape[0], CHUNKS) * (weights + w_shape[3])
 
 
 @kernel
-def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, y):
+def _is_winograd(y_shape, w_shape, stride, dilation, groups):
+    """Return whether all three passes take Winograd's products."""
+    (taps_h, taps_w, c, k), pixels = w_shape, y_shape[0] * y_shape[1] * y_shape[2]
+    plain = taps_h == 3 and taps_w == 3 and max(stride) == 1 and max(dilation) == 1 and groups == 1
+    return plain and min(c, k) >= 16 and pixels >= 64
+
+
+@kernel
+def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, scratch, y):
     """y (N, P, Q, K) = f(x (N, H, W, C) * w (R, S, C/groups, K) + b); padding: (top, left), the rest follows from y."""
+    if _is_winograd(y.shape, w.shape, stride, dilation, groups):
+        winograd(x, w, b, padding, activation, alpha, scratch, y)
+        return
     bands = _bands(y.shape[0], y.shape[1])
     work = y.size * w.size // w.shape[3] // 16
     run(_forward_chunk, y.shape[0] * bands, work,
@@ -79,6 +93,10 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         return
     bands = _bands(dx.shape[0], dx.shape[1])
     _flip(w, stride, padding, dilation, groups, scratch)
+    if _is_winograd(dz.shape, w.shape, stride, dilation, groups):
+        flipped = scratch[: w.size].reshape(3, 3, w.shape[3], w.shape[2])
+        winograd(dz, flipped, scratch[:0], (2 - padding[0], 2 - padding[1]), 0, 0.0, scratch[w.size :], dx)
+        return
     run(_input_chunk, dx.shape[0] * bands, work, (bands, dz, w, stride, padding, dilation, groups, scratch, dx))
 
 
@@ -260,14 +278,16 @@ def _pixels(like, count, taps_h, taps_w, x, x_pixel, down, along, w, w_taps, cg,
 def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw, db):
     """dw (R, S, C/groups, K), db (K,) from x (N, H, W, C) and dz (N, P, Q, K)."""
     k = dz.shape[3]
-    parts = min(x.shape[0], CHUNKS)
+    parts, step = min(x.shape[0], CHUNKS), dw.size + k
     work = dz.size * dw.size // k // 16
-    if groups == k and dw.shape[2] == 1:
+    if _is_winograd(dz.shape, dw.shape, stride, dilation, groups):
+        parts, step = winograd_weight_gradient(x, dz, padding, scratch, dw)
+    elif groups == k and dw.shape[2] == 1:
         run(_depthwise_weight_chunk, parts, work * 16, (parts, x, dz, stride, padding, dilation, scratch, dw))
     else:
         blocks = groups * ((k // groups + BLOCK - 1) // BLOCK)
         run(_weight_chunk, parts * blocks, work, (parts, x, dz, stride, padding, dilation, groups, scratch, dw))
-    run(_sum_chunk, CHUNKS, dw.size * parts, (parts, k, scratch, dw.reshape(-1), db))
+    run(_sum_chunk, CHUNKS, dw.size * parts, (parts, step, scratch, dw.reshape(-1), db))
 
 
 @kernel
@@ -325,19 +345,19 @@ def _add_weights(x, dz, where, s, taps, j0, j1, stride, padding, dilation, dw, s
 
 
 @kernel
-def _sum_chunk(chunk, parts, k, scratch, dw, db):
-    """Add the parts in their order, for one chunk of the gradients."""
+def _sum_chunk(chunk, parts, step, scratch, dw, db):
+    """Add the parts, `step` apart, in their order, for one chunk of the gradients."""
     size = dw.size
     for i in range(chunk * size // CHUNKS, (chunk + 1) * size // CHUNKS):
         total = scratch[i]
         for part in range(1, parts):
-            total += scratch[part * (size + k) + i]
+            total += scratch[part * step + i]
         dw[i] = total
     if chunk == 0:
         for i in range(db.size):
             total = scratch[size + i]
             for part in range(1, parts):
-                total += scratch[part * (size + k) + size + i]
+                total += scratch[part * step + size + i]
             db[i] = total
 
 

@@ -62,7 +62,7 @@ class Conv2DCase:
     def scratch(self, ops: Operations) -> Array:
         """The scratch array that `ops` asks for."""
         x, w, _, dz = self.arrays()
-        return blank(ops.conv2d_scratch_size(x.shape, w.shape, dz.shape, self.groups), self.dtype)
+        return blank(ops.conv2d_scratch_size(x.shape, w.shape, dz.shape, *self.geometry), self.dtype)
 
 
 _PLAIN_EXAMPLES = [
@@ -126,7 +126,7 @@ def check_conv2d(ops: Operations, case: Conv2DCase, place: Place = plain) -> Non
     dw, db, dx = blank(w.shape, case.dtype), blank(b.shape, case.dtype), blank(x.shape, case.dtype)
     scratch, y = case.scratch(ops), blank(dz.shape, case.dtype)
     fused = (*case.geometry, case.activation, case.alpha)
-    agree(ops, "conv2d_forward", x, w, b, *fused, y, terms=2 * w[..., 0].size, place=place)
+    agree(ops, "conv2d_forward", x, w, b, *fused, scratch, y, scratch=True, terms=2 * w[..., 0].size, place=place)
     pixels = dz[..., 0].size
     gradient = ("conv2d_weight_gradient", x, dz, *case.geometry, scratch, dw, db)
     agree(ops, *gradient, outputs=2, scratch=True, terms=pixels, place=place)
@@ -151,7 +151,8 @@ def check_conv2d_gradients(ops: Operations, case: Conv2DCase) -> None:
     x, w, b, dz = case.arrays()
 
     def forward(x: Array, w: Array, b: Array) -> Array:
-        return run(ops.conv2d_forward, x, w, b, *case.geometry, 0, 0.0, blank(dz.shape, x.dtype))[0]
+        written = (case.scratch(ops), blank(dz.shape, x.dtype))
+        return run(ops.conv2d_forward, x, w, b, *case.geometry, 0, 0.0, *written, outputs=2)[1]
 
     outputs = (case.scratch(ops), blank(w.shape, x.dtype), blank(b.shape, x.dtype))
     _, dw, db = run(ops.conv2d_weight_gradient, x, dz, *case.geometry, *outputs, outputs=3)

@@ -1,0 +1,328 @@
+"""Winograd's F(2x2, 3x3): convolutions with 3x3 kernels and stride 1 in 16 instead of 36 multiplications per 2x2 outputs.
+
+Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, arXiv:1509.09308. Along one axis, with inputs
+d0..d3, two outputs are d * g for a kernel g of 3 taps, and three gradients are d * z for 2 output gradients z:
+
+    products   (d0-d2) g0    (d1+d2) (g0+g1+g2)/2    (d2-d1) (g0-g1+g2)/2    (d3-d1) g2    of which the outputs are sums
+    products   (d0-d2) z0    (d1+d2) (z0+z1)         (d2-d1) (z0-z1)         (d3-d1) z1    of which the gradients are
+
+Both axes together: a tile of 4x4 inputs becomes 16 numbers per channel, number i of all tiles and channels a matrix, and
+the convolution 16 matrix products (tiles x C) @ (C x K), whose results are transformed back. Tiles overlap by two pixels.
+The input gradient is the same convolution with flipped, transposed weights.
+
+The transforms are straight-line vector code over the channels, emitted from their matrices into one primitive.
+"""
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from ._epilogue import activate, tile_flags
+from ._jit import Primitive, kernel
+from ._memory import address, one
+from ._parallel import run
+from ._simd import ACCUMULATE, RELU, VECTOR_BYTES, VECTORS, Emitter, call, gemm, lanes
+
+CHUNKS = 8  # for the thread pool; each has a block of its own in the scratch array
+BLOCK = 96 << 10  # elements of a block's transformed inputs and outputs, which L2 holds beside some of the weights
+FEWEST, MOST = 32, 96  # tiles of a block
+LINE = 16  # elements between the 16 matrices, so that their rows lie in different sets of L1
+PANEL = VECTORS * VECTOR_BYTES  # bytes in a row of a panel of columns; a product reads one panel after another
+
+INPUT, OUTPUT, WEIGHTS, GRADIENT, SUMS = range(5)
+# The matrix L of out = L in L^T, and whether the image is the source (1) or the target (2), or neither
+_TRANSFORMS = {
+    INPUT: ([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, -1, 0, 1]], 1),
+    OUTPUT: ([[1, 1, 1, 0], [0, 1, -1, 1]], 2),
+    WEIGHTS: ([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], 0),
+    GRADIENT: ([[1, 0], [1, 1], [1, -1], [0, 1]], 1),
+    SUMS: ([[1, 0.5, 0.5, 0], [0, 0.5, -0.5, 0], [0, 0.5, 0.5, 1]], 0),
+}
+
+
+def _combine(emit: Emitter, factors: list[float], vectors: list[Any]) -> Any:
+    """Emit the sum of factors * vectors: one multiplication for all factors of a size."""
+    total = None
+    for size in sorted({abs(f) for f in factors if f}, reverse=True):
+        terms = sorted(((f < 0, v) for f, v in zip(factors, vectors, strict=True) if abs(f) == size), key=lambda t: t[0])
+        part = terms[0][1]  # a positive one: every row has one of each size
+        for negative, vector in terms[1:]:
+            part = emit.builder.fsub(part, vector) if negative else emit.builder.fadd(part, vector)
+        if size != 1:
+            part = emit.builder.fmul(part, emit.splat(size))
+        total = part if total is None else emit.builder.fadd(total, part)
+    return total
+
+
+def _emit_transform(emit: Emitter, kind: int, masked: bool, arguments: dict[str, Any]) -> None:
+    """Emit one transform of one vector of channels. Strides in bytes."""
+    builder, (matrix, image) = emit.builder, _TRANSFORMS[kind]
+    after, before = len(matrix), len(matrix[0])
+
+    def at(name: str, i: int, j: int) -> Any:
+        down, along = (builder.mul(arguments[f"{name}_{axis}"], emit.const(n)) for axis, n in (("row", i), ("column", j)))
+        return builder.add(builder.add(arguments[name], down), along)
+
+    def inside(axis: str, i: int) -> Any:
+        low = builder.icmp_signed("<=", arguments[f"{axis}0"], emit.const(i))
+        return builder.and_(low, builder.icmp_signed("<", emit.const(i), arguments[f"{axis}1"]))
+
+    channels = emit.mask(arguments["channels"]) if masked else None
+    nothing = ir.Constant(emit.mask_type, [0] * emit.lanes)
+
+    def mask(side: int, i: int, j: int) -> Any:
+        """The lanes that exist: None for all, no lane of a pixel outside the image."""
+        if not masked or side != image:
+            return channels
+        return builder.select(builder.and_(inside("row", i), inside("column", j)), channels, nothing)
+
+    half = []
+    for j in range(before):
+        column = [emit.load(at("source", i, j), 0, mask(1, i, j)) for i in range(before)]
+        half.append([_combine(emit, row, column) for row in matrix])
+    for i in range(after):
+        for j in range(after):
+            value = _combine(emit, matrix[j], [column[i] for column in half])
+            if kind == OUTPUT:
+                value = builder.select(builder.fcmp_ordered("<", value, arguments["floor"]), arguments["floor"], value)
+            emit.store(value, at("to", i, j), 0, mask(2, i, j))
+
+
+_NAMES = ("channels", "source", "source_row", "source_column", "to", "to_row", "to_column",
+          "row0", "row1", "column0", "column1", "flags")  # fmt: skip
+
+
+def _make_vector(bits: int, kind: int) -> Any:
+    """Return the intrinsic that transforms one vector of channels, of which `channels` exist. Strides in elements."""
+
+    @intrinsic
+    def vector(
+        typingctx: Any, channels: Any, source: Any, source_row: Any, source_column: Any, to: Any, to_row: Any,
+        to_column: Any, row0: Any, row1: Any, column0: Any, column1: Any, flags: Any,
+    ) -> Any:  # fmt: skip
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            emit = Emitter(builder, bits)
+            arguments = dict(zip(_NAMES, values, strict=True))
+            for name in ("source_row", "source_column", "to_row", "to_column"):
+                arguments[name] = builder.mul(arguments[name], emit.const(emit.bytes))
+            relu = builder.icmp_signed("!=", builder.and_(arguments["flags"], emit.const(RELU)), emit.const(0))
+            arguments["floor"] = builder.select(relu, emit.splat(0.0), emit.splat(float("-inf")))
+            matrix, image = _TRANSFORMS[kind]
+            whole = builder.icmp_signed(">=", arguments["channels"], emit.const(emit.lanes))
+            if image:
+                size = len(matrix) if image == 2 else len(matrix[0])
+                rows, columns = (builder.sub(arguments[f"{axis}1"], arguments[f"{axis}0"]) for axis in ("row", "column"))
+                inside = builder.icmp_signed("==", builder.add(rows, columns), emit.const(2 * size))
+                whole = builder.and_(whole, inside)
+            with builder.if_else(whole) as (then, otherwise):
+                with then:
+                    _emit_transform(emit, kind, False, arguments)
+                with otherwise:
+                    _emit_transform(emit, kind, True, arguments)
+            return context.get_dummy_value()
+
+        return types.void(*[types.intp] * len(_NAMES)), codegen
+
+    return vector
+
+
+def _make_transform(bits: int) -> Any:
+    size, width = bits // 8, VECTORS * VECTOR_BYTES // (bits // 8)
+    step = VECTOR_BYTES // size
+    input_, output, weights, gradient, sums = (_make_vector(bits, kind) for kind in _TRANSFORMS)
+
+    def transform(
+        kind: int, channels: int, source: int, source_row: int, source_column: int, to: int, to_row: int,
+        to_column: int, to_panel: int, row0: int, row1: int, column0: int, column1: int, flags: int,
+    ) -> None:  # fmt: skip
+        for j in range(0, channels, step):
+            count, at, into = channels - j, source + j * size, to + (j // width * to_panel + j % width) * size
+            if kind == INPUT:
+                input_(count, at, source_row, source_column, into, to_row, to_column, row0, row1, column0, column1, 0)
+            elif kind == OUTPUT:
+                output(count, at, source_row, source_column, into, to_row, to_column, row0, row1, column0, column1, flags)
+            elif kind == WEIGHTS:
+                weights(count, at, source_row, source_column, into, to_row, to_column, row0, row1, column0, column1, 0)
+            elif kind == GRADIENT:
+                gradient(count, at, source_row, source_column, into, to_row, to_column, row0, row1, column0, column1, 0)
+            else:
+                sums(count, at, source_row, source_column, into, to_row, to_column, row0, row1, column0, column1, 0)
+
+    return transform
+
+
+_TRANSFORM = types.void(*[types.intp] * 14)
+_PRIMITIVES = {
+    types.float32: Primitive(_make_transform(32), "winograd_f32", _TRANSFORM),
+    types.float64: Primitive(_make_transform(64), "winograd_f64", _TRANSFORM),
+}
+
+
+@intrinsic
+def _transform(
+    typingctx: Any, like: Any, kind: Any, channels: Any, source: Any, source_row: Any, source_column: Any, to: Any,
+    to_row: Any, to_column: Any, to_panel: Any, row0: Any, row1: Any, column0: Any, column1: Any, flags: Any,
+) -> Any:  # fmt: skip
+    """One tile: to = L source L^T for all channels. Addresses; strides in elements.
+
+    The image's side has the pixels row0..row1-1, column0..column1-1 only: others count as 0 and are not written.
+    to_panel: between panels of `to`, as wide as the register tile; that width where `to` has no panels.
+    """
+    return call(_PRIMITIVES[like.dtype], like, 14)
+
+
+def winograd_scratch_size(x_shape, w_shape, y_shape):
+    """Return the number of elements that all three passes want as scratch."""
+    c, k = w_shape[2:]
+    tiles, _, chunks = _blocks.py_func(y_shape, c, k)
+    part = 16 * (c * k + (k + 15) // 16 + _matrix.py_func(tiles, c) + _matrix.py_func(tiles, k))
+    most = max(_forward_size(y_shape, c, k), chunks * part)
+    return max(most, 9 * c * k + _forward_size(x_shape, k, c))
+
+
+def _forward_size(y_shape, c, k):
+    """Return the elements for the transformed weights, and for a block of each chunk."""
+    tiles, _, chunks = _blocks.py_func(y_shape, c, k)
+    matrix = _matrix.py_func
+    return 16 * (matrix(c, k) + chunks * (matrix(tiles, c) + matrix(tiles, k)))
+
+
+@kernel
+def _blocks(shape, c, k):
+    """Return tiles in a block, rows of tiles in a block, and chunks, for outputs (N, P, Q, ...)."""
+    tiles_h, tiles_w = (shape[1] + 1) // 2, (shape[2] + 1) // 2
+    chunks = min(CHUNKS, shape[0] * tiles_h)
+    wanted = min(MOST, max(FEWEST, BLOCK // (16 * (c + k))))
+    rows = min(max(1, wanted // tiles_w), (shape[0] * tiles_h + chunks - 1) // chunks)
+    return rows * tiles_w, rows, chunks
+
+
+@kernel
+def _matrix(rows, columns):
+    """Return the elements from one of 16 matrices to the next, its rows filled up to whole panels."""
+    return rows * ((columns + 31) // 32 * 32) + LINE
+
+
+@kernel
+def winograd(x, w, b, padding, activation, alpha, scratch, y):
+    """y (N, P, Q, K) = f(x (N, H, W, C) * w (3, 3, C, K) + b)."""
+    c, k = w.shape[2:]
+    tiles, rows, chunks = _blocks(y.shape, c, k)
+    run(_weight_chunk, CHUNKS, 16 * c * k, (w, scratch))
+    run(_chunk, chunks, y.size * c // 4, (chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y))
+
+
+@kernel
+def _weight_chunk(chunk, w, to):
+    """Transform the weights of some input channels, into panels of output channels."""
+    (_, _, c, k), width = w.shape, PANEL // w.itemsize
+    matrix = _matrix(c, k)
+    for i in range(chunk * c // CHUNKS, (chunk + 1) * c // CHUNKS):
+        _transform(w, WEIGHTS, k, address(w, i * k), 3 * c * k, c * k, address(to, i * width), 4 * matrix, matrix,
+                   c * width, 0, 0, 0, 0, 0)  # fmt: skip
+
+
+@kernel
+def _chunk(chunk, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y):
+    """The outputs of some rows of tiles, a block after another."""
+    (_, p, q, k), c, size = y.shape, x.shape[3], x.itemsize
+    width, u_matrix, v_matrix, m_matrix = PANEL // size, _matrix(c, k), _matrix(tiles, c), _matrix(tiles, k)
+    u = address(scratch, 0)
+    v = u + 16 * (u_matrix + chunk * (v_matrix + m_matrix)) * size
+    m = v + 16 * v_matrix * size
+    start, stop, blocks = _rows(chunk, chunks, rows, y)
+    for block in range(blocks):
+        first, last = start + block * (stop - start) // blocks, start + (block + 1) * (stop - start) // blocks
+        count = (last - first) * ((q + 1) // 2)
+        _tiles(INPUT, x, first, last, p, q, padding, 4, v, c, width, v_matrix, 0)
+        for i in range(16):
+            for j in range(0, k, width):  # the bias belongs to every output of a tile, as product 5 does
+                gemm(x, count, min(width, k - j), 1, c, v + i * v_matrix * size, c, 0, 1,
+                     u + (i * u_matrix + j * c) * size, 0, width, m + (i * m_matrix + j) * size, k,
+                     address(b, j) if i == 5 and b.size > 0 else 0, 0)  # fmt: skip
+        _tiles(OUTPUT, y, first, last, p, q, (0, 0), 2, m, k, width, m_matrix, tile_flags(activation))
+        for row in range(first, last):
+            n, h = row // ((p + 1) // 2), row % ((p + 1) // 2) * 2
+            activate(x, activation, alpha, address(y, (n * p + h) * q * k), min(2, p - h) * q * k)
+
+
+@kernel
+def _rows(chunk, chunks, rows, y):
+    """Return the first row of tiles of a chunk, the end, and the blocks of at most `rows` rows between them."""
+    total = y.shape[0] * ((y.shape[1] + 1) // 2)
+    start, stop = chunk * total // chunks, (chunk + 1) * total // chunks
+    return start, stop, (stop - start + rows - 1) // rows
+
+
+@kernel
+def _tiles(kind, image, first, last, p, q, padding, reach, block, step, panel, matrix, flags):
+    """Transform rows of tiles from the image, or to it: `reach` pixels each way, for outputs of P x Q pixels.
+
+    step, panel, matrix: elements of the block from tile to tile, panel to panel and matrix to matrix.
+    """
+    (_, height, width, c), size = image.shape, image.itemsize
+    for row in range(first, last):
+        n, h = row // ((p + 1) // 2), row % ((p + 1) // 2) * 2 - padding[0]
+        h0, h1 = max(0, -h), min(reach, height - h)
+        for j in range((q + 1) // 2):
+            v = 2 * j - padding[1]
+            v0, v1 = max(0, -v), min(reach, width - v)
+            pixel = address(image, ((n * height + h) * width + v) * c)
+            if kind == OUTPUT:
+                _transform(image, kind, c, block, 4 * matrix, matrix, pixel, width * c, c, panel,
+                           h0, h1, v0, v1, flags)  # fmt: skip
+            else:
+                _transform(image, kind, c, pixel, width * c, c, block, 4 * matrix, matrix, panel,
+                           h0, h1, v0, v1, flags)  # fmt: skip
+            block += step * size
+
+
+@kernel
+def winograd_weight_gradient(x, dz, padding, scratch, dw):
+    """Write the sums of dw and db over some parts of the tiles; return how many, and the elements between them."""
+    c, k = dw.shape[2:]
+    tiles, rows, parts = _blocks(dz.shape, c, k)
+    run(_part_chunk, parts, dz.size * c // 4, (parts, rows, tiles, x, dz, padding, scratch))
+    return parts, _part_size(tiles, c, k)
+
+
+@kernel
+def _part_size(tiles, c, k):
+    """Return the elements of one part: 16 matrices (C, K), db, and a block."""
+    return 16 * (c * k + (k + 15) // 16 + _matrix(tiles, c) + _matrix(tiles, k))
+
+
+@kernel
+def _part_chunk(part, parts, rows, tiles, x, dz, padding, scratch):
+    """The sums over one part: dw (3, 3, C, K), then db (K,)."""
+    (_, p, q, k), c, size = dz.shape, x.shape[3], x.itemsize
+    width, v_matrix, z_matrix = PANEL // size, _matrix(tiles, c), _matrix(tiles, k)
+    at, panels = part * _part_size(tiles, c, k), (k + width - 1) // width
+    sums, db = scratch[at : at + 16 * c * k], scratch[at + 16 * c * k : at + 16 * c * k + k]
+    sums[:] = 0
+    db[:] = 0
+    v = address(db, (k + 15) // 16 * 16)
+    z = v + 16 * v_matrix * size
+    start, stop, blocks = _rows(part, parts, rows, dz)
+    for block in range(blocks):
+        first, last = start + block * (stop - start) // blocks, start + (block + 1) * (stop - start) // blocks
+        count = (last - first) * ((q + 1) // 2)
+        _tiles(INPUT, x, first, last, p, q, padding, 4, v, c, width, v_matrix, 0)
+        _tiles(GRADIENT, dz, first, last, p, q, (0, 0), 2, z, width, count * width, z_matrix, 0)
+        for j in range(panels):
+            channels, panel = min(width, k - j * width), z + j * count * width * size
+            for i in range(16):
+                gemm(x, c, channels, 1, count, v + i * v_matrix * size, 1, 0, c, panel + i * z_matrix * size, 0, width,
+                     address(sums, i * c * k + j * width), k, 0, ACCUMULATE)  # fmt: skip
+            gemm(x, 1, channels, 1, count, one(x), 0, 0, 0, panel + 5 * z_matrix * size, 0, width,
+                 address(db, j * width), k, 0, ACCUMULATE)  # fmt: skip
+    for i in range(c):  # in place: a vector is read before it is written
+        row = address(sums, i * k)
+        _transform(x, SUMS, k, row, 4 * c * k, c * k, row, 3 * c * k, c * k, width, 0, 0, 0, 0, 0)
+    sums[9 * c * k : 9 * c * k + k] = db
