@@ -82,6 +82,12 @@ def _emit_transform(emit: Emitter, kind: int, masked: bool, arguments: dict[str,
             return channels
         return builder.select(builder.and_(inside("row", i), inside("column", j)), channels, nothing)
 
+    if image:
+        # The pixels of the tile below, its new ones: while this row of tiles is worked on, memory brings the next.
+        side, first = ("source", before) if image == 1 else ("to", after)
+        for i in (first, first + 1):
+            for j in (first - 2, first - 1):
+                emit.prefetch(at(side, i, j), image == 2)
     half = []
     for j in range(before):
         column = [emit.load(at("source", i, j), 0, mask(1, i, j)) for i in range(before)]
