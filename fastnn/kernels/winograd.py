@@ -25,13 +25,14 @@ from numba.extending import intrinsic
 
 from ._epilogue import activate, tile_flags
 from ._jit import Primitive, kernel
-from ._memory import address, one
+from ._memory import address, copy, one
 from ._parallel import run
 from ._simd import ACCUMULATE, RELU, VECTOR_BYTES, VECTORS, Emitter, call, gemm, lanes
 
 CHUNKS = 8  # for the thread pool; each has a block of its own in the scratch array
-BLOCK = 96 << 10  # elements of a block's transformed inputs and outputs, which L2 holds beside some of the weights
-FEWEST, MOST = 32, 96  # tiles of a block
+BLOCK = 64 << 10  # elements of a block's transformed inputs and outputs, which L2 holds beside some of the weights
+FEWEST, MOST = 24, 96  # tiles of a block
+COLUMNS = 64  # output channels of a chunk of the weight gradient
 LINE = 16  # elements between the 16 matrices, so that their rows lie in different sets of L1
 PANEL = VECTORS * VECTOR_BYTES  # bytes in a row of a panel of columns; a product reads one panel after another
 
@@ -186,10 +187,11 @@ def _transform(
 def winograd_scratch_size(x_shape, w_shape, y_shape):
     """Return the number of elements that all three passes want as scratch."""
     c, k = w_shape[2:]
-    tiles, _, chunks = _blocks.py_func(y_shape, c, k)
-    part = 16 * (c * k + (k + 15) // 16 + _matrix.py_func(tiles, c) + _matrix.py_func(tiles, k))
-    most = max(_forward_size(y_shape, c, k), chunks * part)
-    return max(most, 9 * c * k + _forward_size(x_shape, k, c))
+    matrix, block = _matrix.py_func, min(k, COLUMNS)
+    tiles, _, _ = _blocks.py_func(y_shape, c, block)
+    chunks, parts = _parts.py_func(y_shape, k)
+    gradient = parts * _part_size.py_func(c, k) + 16 * chunks * (matrix(tiles, c) + matrix(tiles, block))
+    return max(gradient, _forward_size(y_shape, c, k), 9 * c * k + _forward_size(x_shape, k, c))
 
 
 def _forward_size(y_shape, c, k):
@@ -202,11 +204,11 @@ def _forward_size(y_shape, c, k):
 @kernel
 def _blocks(shape, c, k):
     """Return tiles in a block, rows of tiles in a block, and chunks, for outputs (N, P, Q, ...)."""
-    tiles_h, tiles_w = (shape[1] + 1) // 2, (shape[2] + 1) // 2
-    chunks = min(CHUNKS, shape[0] * tiles_h)
+    down, across = shape[0] * ((shape[1] + 1) // 2), (shape[2] + 1) // 2
+    chunks = min(CHUNKS, down)
     wanted = min(MOST, max(FEWEST, BLOCK // (16 * (c + k))))
-    rows = min(max(1, wanted // tiles_w), (shape[0] * tiles_h + chunks - 1) // chunks)
-    return rows * tiles_w, rows, chunks
+    rows = min(max(1, wanted // across), (down + chunks - 1) // chunks)
+    return rows * across, rows, chunks
 
 
 @kernel
@@ -237,55 +239,54 @@ def _weight_chunk(chunk, w, to):
 @kernel
 def _chunk(chunk, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y):
     """The outputs of some rows of tiles, a block after another."""
-    (_, p, q, k), c, size = y.shape, x.shape[3], x.itemsize
+    (images, p, q, k), c, size = y.shape, x.shape[3], x.itemsize
     width, u_matrix, v_matrix, m_matrix = PANEL // size, _matrix(c, k), _matrix(tiles, c), _matrix(tiles, k)
+    down, across = (p + 1) // 2, (q + 1) // 2
     u = address(scratch, 0)
     v = u + 16 * (u_matrix + chunk * (v_matrix + m_matrix)) * size
     m = v + 16 * v_matrix * size
-    start, stop, blocks = _rows(chunk, chunks, rows, y)
-    for block in range(blocks):
-        first, last = start + block * (stop - start) // blocks, start + (block + 1) * (stop - start) // blocks
-        count = (last - first) * ((q + 1) // 2)
-        _tiles(INPUT, x, first, last, p, q, padding, 4, v, c, width, v_matrix, 0)
+    first, stop = chunk * images * down // chunks, (chunk + 1) * images * down // chunks
+    while first < stop:
+        last = first + _share(stop - first, rows)
+        _tiles(INPUT, x, 0, c, first, last, down, across, padding, 4, v, c, width, v_matrix, 0)
         for i in range(16):
             for j in range(0, k, width):  # the bias belongs to every output of a tile, as product 5 does
-                gemm(x, count, min(width, k - j), 1, c, v + i * v_matrix * size, c, 0, 1,
+                gemm(x, (last - first) * across, min(width, k - j), 1, c, v + i * v_matrix * size, c, 0, 1,
                      u + (i * u_matrix + j * c) * size, 0, width, m + (i * m_matrix + j) * size, k,
                      address(b, j) if i == 5 and b.size > 0 else 0, 0)  # fmt: skip
-        _tiles(OUTPUT, y, first, last, p, q, (0, 0), 2, m, k, width, m_matrix, tile_flags(activation))
+        _tiles(OUTPUT, y, 0, k, first, last, down, across, (0, 0), 2, m, k, width, m_matrix, tile_flags(activation))
         for row in range(first, last):
-            n, h = row // ((p + 1) // 2), row % ((p + 1) // 2) * 2
+            n, h = row // down, row % down * 2
             activate(x, activation, alpha, address(y, (n * p + h) * q * k), min(2, p - h) * q * k)
+        first = last
 
 
 @kernel
-def _rows(chunk, chunks, rows, y):
-    """Return the first row of tiles of a chunk, the end, and the blocks of at most `rows` rows between them."""
-    total = y.shape[0] * ((y.shape[1] + 1) // 2)
-    start, stop = chunk * total // chunks, (chunk + 1) * total // chunks
-    return start, stop, (stop - start + rows - 1) // rows
+def _share(left, most):
+    """Return the length of the next block when the `left` rows are cut into blocks of equal length, at most `most`."""
+    blocks = (left + most - 1) // most
+    return (left + blocks - 1) // blocks
 
 
 @kernel
-def _tiles(kind, image, first, last, p, q, padding, reach, block, step, panel, matrix, flags):
-    """Transform rows of tiles from the image, or to it: `reach` pixels each way, for outputs of P x Q pixels.
+def _tiles(kind, image, at, channels, first, last, down, across, padding, reach, block, step, panel, matrix, flags):
+    """Transform rows of tiles from the image, or to it: `reach` pixels each way, and channels from `at` on.
 
-    step, panel, matrix: elements of the block from tile to tile, panel to panel and matrix to matrix.
+    An image has down x across tiles. step, panel, matrix: elements of the block between tiles, panels and matrices.
     """
     (_, height, width, c), size = image.shape, image.itemsize
     for row in range(first, last):
-        n, h = row // ((p + 1) // 2), row % ((p + 1) // 2) * 2 - padding[0]
+        n, h = row // down, row % down * 2 - padding[0]
         h0, h1 = max(0, -h), min(reach, height - h)
-        for j in range((q + 1) // 2):
+        for j in range(across):
             v = 2 * j - padding[1]
             v0, v1 = max(0, -v), min(reach, width - v)
-            pixel = address(image, ((n * height + h) * width + v) * c)
-            if kind == OUTPUT:
-                _transform(image, kind, c, block, 4 * matrix, matrix, pixel, width * c, c, panel,
-                           h0, h1, v0, v1, flags)  # fmt: skip
-            else:
-                _transform(image, kind, c, pixel, width * c, c, block, 4 * matrix, matrix, panel,
-                           h0, h1, v0, v1, flags)  # fmt: skip
+            pixel = address(image, ((n * height + h) * width + v) * c + at)
+            source, to = (block, pixel) if kind == OUTPUT else (pixel, block)
+            source_row, source_column = (4 * matrix, matrix) if kind == OUTPUT else (width * c, c)
+            to_row, to_column = (width * c, c) if kind == OUTPUT else (4 * matrix, matrix)
+            _transform(image, kind, channels, source, source_row, source_column, to, to_row, to_column, panel,
+                       h0, h1, v0, v1, flags)  # fmt: skip
             block += step * size
 
 
@@ -293,42 +294,53 @@ def _tiles(kind, image, first, last, p, q, padding, reach, block, step, panel, m
 def winograd_weight_gradient(x, dz, padding, scratch, dw):
     """Write the sums of dw and db over some parts of the tiles; return how many, and the elements between them."""
     c, k = dw.shape[2:]
-    tiles, rows, parts = _blocks(dz.shape, c, k)
-    run(_part_chunk, parts, dz.size * c // 4, (parts, rows, tiles, x, dz, padding, scratch))
-    return parts, _part_size(tiles, c, k)
+    tiles, rows, _ = _blocks(dz.shape, c, min(k, COLUMNS))
+    chunks, parts = _parts(dz.shape, k)
+    run(_part_chunk, chunks, dz.size * c // 4, (parts, rows, tiles, x, dz, padding, scratch, parts * _part_size(c, k)))
+    return parts, _part_size(c, k)
 
 
 @kernel
-def _part_size(tiles, c, k):
-    """Return the elements of one part: 16 matrices (C, K), db, and a block."""
-    return 16 * (c * k + (k + 15) // 16 + _matrix(tiles, c) + _matrix(tiles, k))
+def _parts(shape, k):
+    """Return chunks and parts: a chunk is the sum over one part of the tiles for COLUMNS output channels."""
+    blocks = (k + COLUMNS - 1) // COLUMNS
+    parts = min(max(1, CHUNKS // blocks), shape[0] * ((shape[1] + 1) // 2))
+    return parts * blocks, parts
 
 
 @kernel
-def _part_chunk(part, parts, rows, tiles, x, dz, padding, scratch):
-    """The sums over one part: dw (3, 3, C, K), then db (K,)."""
-    (_, p, q, k), c, size = dz.shape, x.shape[3], x.itemsize
-    width, v_matrix, z_matrix = PANEL // size, _matrix(tiles, c), _matrix(tiles, k)
-    at, panels = part * _part_size(tiles, c, k), (k + width - 1) // width
-    sums, db = scratch[at : at + 16 * c * k], scratch[at + 16 * c * k : at + 16 * c * k + k]
-    sums[:] = 0
-    db[:] = 0
-    v = address(db, (k + 15) // 16 * 16)
+def _part_size(c, k):
+    """Return the elements of one part: 16 matrices (C, K), and db."""
+    return 16 * (c * k + (k + 15) // 16)
+
+
+@kernel
+def _part_chunk(chunk, parts, rows, tiles, x, dz, padding, scratch, sums_size):
+    """The sums over one part for one block of output channels: dw (3, 3, C, K), then db (K,)."""
+    (images, p, q, k), c, size = dz.shape, x.shape[3], x.itemsize
+    part, at = chunk % parts, chunk // parts * COLUMNS
+    channels, width, down, across = min(COLUMNS, k - at), PANEL // size, (p + 1) // 2, (q + 1) // 2
+    v_matrix, z_matrix = _matrix(tiles, c), _matrix(tiles, min(k, COLUMNS))
+    sums = address(scratch, part * _part_size(c, k) + at)
+    db = sums + 16 * c * k * size
+    v = address(scratch, sums_size + 16 * chunk * (v_matrix + z_matrix))
     z = v + 16 * v_matrix * size
-    start, stop, blocks = _rows(part, parts, rows, dz)
-    for block in range(blocks):
-        first, last = start + block * (stop - start) // blocks, start + (block + 1) * (stop - start) // blocks
-        count = (last - first) * ((q + 1) // 2)
-        _tiles(INPUT, x, first, last, p, q, padding, 4, v, c, width, v_matrix, 0)
-        _tiles(GRADIENT, dz, first, last, p, q, (0, 0), 2, z, width, count * width, z_matrix, 0)
-        for j in range(panels):
-            channels, panel = min(width, k - j * width), z + j * count * width * size
+    first, stop = part * images * down // parts, (part + 1) * images * down // parts
+    flags = 0
+    while first < stop:
+        last = first + _share(stop - first, rows)
+        count = (last - first) * across
+        _tiles(INPUT, x, 0, c, first, last, down, across, padding, 4, v, c, width, v_matrix, 0)
+        _tiles(GRADIENT, dz, at, channels, first, last, down, across, (0, 0), 2, z, width, count * width, z_matrix, 0)
+        for j in range(0, channels, width):
             for i in range(16):
-                gemm(x, c, channels, 1, count, v + i * v_matrix * size, 1, 0, c, panel + i * z_matrix * size, 0, width,
-                     address(sums, i * c * k + j * width), k, 0, ACCUMULATE)  # fmt: skip
-            gemm(x, 1, channels, 1, count, one(x), 0, 0, 0, panel + 5 * z_matrix * size, 0, width,
-                 address(db, j * width), k, 0, ACCUMULATE)  # fmt: skip
+                gemm(x, c, min(width, channels - j), 1, count, v + i * v_matrix * size, 1, 0, c,
+                     z + (i * z_matrix + j * count) * size, 0, width, sums + (i * c * k + j) * size, k,
+                     0, flags)  # fmt: skip
+            gemm(x, 1, min(width, channels - j), 1, count, one(x), 0, 0, 0,  # product 5 sums up a tile's gradients
+                 z + (5 * z_matrix + j * count) * size, 0, width, db + j * size, k, 0, flags)  # fmt: skip
+        first, flags = last, ACCUMULATE
     for i in range(c):  # in place: a vector is read before it is written
-        row = address(sums, i * k)
-        _transform(x, SUMS, k, row, 4 * c * k, c * k, row, 3 * c * k, c * k, width, 0, 0, 0, 0, 0)
-    sums[9 * c * k : 9 * c * k + k] = db
+        row = sums + i * k * size
+        _transform(x, SUMS, channels, row, 4 * c * k, c * k, row, 3 * c * k, c * k, width, 0, 0, 0, 0, 0)
+    copy(x, 1, channels, db, k, sums + 9 * c * k * size, k)
