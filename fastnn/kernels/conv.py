@@ -30,6 +30,12 @@ CHUNKS = 8  # wanted at least, for the thread pool
 BLOCK = 64  # output channels in one chunk of the weight gradient
 HEAVY = 1 << 20  # bytes of weights that stay in L2 beside the image: half of it on server cores
 PANEL = VECTORS * VECTOR_BYTES
+# Winograd's products from here on. Below, their transforms cost what they save: 16x16 pixels (N=64) from 16 to 16
+# channels take 0.34 ms either way, to 32 channels 0.54 instead of 0.65. Few and small images do not pay for the
+# transform of the weights: 8x8 (N=1) from 64 to 64 takes 0.039 instead of 0.023, (N=8) from 32 to 64 0.061 instead of
+# 0.075. Measured in turn with the direct kernels in one process; `make bench` has the wide rows.
+FEW, LIGHT = 16, 512  # channels of x and of y, and the product of both
+SHORT = 1 << 20  # outputs times input channels
 NARROW = 12  # fewer input channels than this: the weight gradient joins those of a whole kernel row
 
 
@@ -43,10 +49,11 @@ def conv2d_scratch_size(x_shape, w_shape, y_shape, stride, padding, dilation, gr
 
 @kernel
 def _is_winograd(y_shape, w_shape, stride, dilation, groups):
-    """Return whether all three passes take Winograd's products."""
-    (taps_h, taps_w, c, k), pixels = w_shape, y_shape[0] * y_shape[1] * y_shape[2]
-    plain = taps_h == 3 and taps_w == 3 and max(stride) == 1 and max(dilation) == 1 and groups == 1
-    return plain and min(c, k) >= 16 and pixels >= 64
+    """Return whether all three passes take Winograd's products, which have 2x2 outputs each."""
+    (taps_h, taps_w, c, k), (n, p, q, _) = w_shape, y_shape
+    if taps_h != 3 or taps_w != 3 or max(stride) > 1 or max(dilation) > 1 or groups > 1:
+        return False
+    return min(c, k) >= FEW and c * k >= LIGHT and min(p, q) >= 2 and n * p * q * c * k >= SHORT
 
 
 @kernel

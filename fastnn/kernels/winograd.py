@@ -205,10 +205,16 @@ def _forward_size(y_shape, c, k):
 def _blocks(shape, c, k):
     """Return tiles in a block, rows of tiles in a block, and chunks, for outputs (N, P, Q, ...)."""
     down, across = shape[0] * ((shape[1] + 1) // 2), (shape[2] + 1) // 2
-    chunks = min(CHUNKS, down)
+    chunks = _pieces(down, across, CHUNKS)
     wanted = min(MOST, max(FEWEST, BLOCK // (16 * (c + k))))
     rows = min(max(1, wanted // across), (down + chunks - 1) // chunks)
     return rows * across, rows, chunks
+
+
+@kernel
+def _pieces(down, across, most):
+    """Return into how many pieces to cut rows of tiles."""
+    return min(most, down, max(2, down * across // 128 * 2))
 
 
 @kernel
@@ -304,7 +310,7 @@ def winograd_weight_gradient(x, dz, padding, scratch, dw):
 def _parts(shape, k):
     """Return chunks and parts: a chunk is the sum over one part of the tiles for COLUMNS output channels."""
     blocks = (k + COLUMNS - 1) // COLUMNS
-    parts = min(max(1, CHUNKS // blocks), shape[0] * ((shape[1] + 1) // 2))
+    parts = _pieces(shape[0] * ((shape[1] + 1) // 2), (shape[2] + 1) // 2, max(1, CHUNKS // blocks))
     return parts * blocks, parts
 
 

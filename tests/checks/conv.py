@@ -82,7 +82,19 @@ _PLAIN_EXAMPLES = [
     Conv2DCase(1, (5, 5), 4, 8, (3, 3), groups=4, dilation=(2, 2), bias=False),  # depthwise, multiplier 2
     Conv2DCase(3, (6, 6), 32, 64, (3, 3), padding=(1, 1), after=(1, 1), activation=2),
 ]
-CONV2D_EXAMPLES = [replace(case, dtype=dtype) for case in _PLAIN_EXAMPLES for dtype in FLOATS]
+# Enough work for Winograd's products: partial tiles, channels that fill no vector, blocks of many and of few tiles
+WINOGRAD_EXAMPLES = [
+    Conv2DCase(1, (16, 16), 64, 64, (3, 3), padding=(1, 1), after=(1, 1)),
+    Conv2DCase(1, (15, 13), 70, 90, (3, 3), padding=(1, 1), after=(1, 1), activation=1),
+    Conv2DCase(4, (17, 16), 33, 50, (3, 3), activation=4),  # no padding
+    Conv2DCase(3, (11, 14), 130, 21, (3, 3), padding=(2, 2), after=(2, 2), bias=False),
+    Conv2DCase(3, (9, 10), 31, 130, (3, 3), padding=(3, 0), after=(1, 4), activation=9),  # tiles outside the image
+    Conv2DCase(26, (4, 4), 100, 101, (3, 3)),  # one tile
+    Conv2DCase(9, (3, 70), 16, 40, (3, 3), padding=(1, 1), after=(1, 1)),  # rows longer than a block
+]
+CONV2D_EXAMPLES = [
+    replace(case, dtype=dtype) for case in _PLAIN_EXAMPLES + WINOGRAD_EXAMPLES for dtype in FLOATS
+]
 
 
 @st.composite
