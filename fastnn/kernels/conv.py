@@ -60,7 +60,8 @@ def _is_winograd(y_shape, w_shape, stride, dilation, groups):
 def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, scratch, y):
     """y (N, P, Q, K) = f(x (N, H, W, C) * w (R, S, C/groups, K) + b); padding: (top, left), the rest follows from y."""
     if _is_winograd(y.shape, w.shape, stride, dilation, groups):
-        winograd(x, w, b, padding, activation, alpha, scratch, y)
+        winograd(x, address(w, 0), address(b, 0) if b.size > 0 else 0, padding, activation, alpha,
+                 address(scratch, 0), y)  # fmt: skip
         return
     bands = _bands(y.shape[0], y.shape[1])
     work = y.size * w.size // w.shape[3] // 16
@@ -101,8 +102,8 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
     bands = _bands(dx.shape[0], dx.shape[1])
     _flip(w, stride, padding, dilation, groups, scratch)
     if _is_winograd(dz.shape, w.shape, stride, dilation, groups):
-        flipped = scratch[: w.size].reshape(3, 3, w.shape[3], w.shape[2])
-        winograd(dz, flipped, scratch[:0], (2 - padding[0], 2 - padding[1]), 0, 0.0, scratch[w.size :], dx)
+        padding = (2 - padding[0], 2 - padding[1])
+        winograd(dz, address(scratch, 0), 0, padding, 0, 0.0, address(scratch, w.size), dx)
         return
     run(_input_chunk, dx.shape[0] * bands, work, (bands, dz, w, stride, padding, dilation, groups, scratch, dx))
 
@@ -288,7 +289,7 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
     parts, step = min(x.shape[0], CHUNKS), dw.size + k
     work = dz.size * dw.size // k // 16
     if _is_winograd(dz.shape, dw.shape, stride, dilation, groups):
-        parts, step = winograd_weight_gradient(x, dz, padding, scratch, dw)
+        parts, step = winograd_weight_gradient(x, dz, padding, address(scratch, 0))
     elif groups == k and dw.shape[2] == 1:
         run(_depthwise_weight_chunk, parts, work * 16, (parts, x, dz, stride, padding, dilation, scratch, dw))
     else:

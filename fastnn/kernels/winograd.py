@@ -225,20 +225,20 @@ def _matrix(rows, columns):
 
 @kernel
 def winograd(x, w, b, padding, activation, alpha, scratch, y):
-    """y (N, P, Q, K) = f(x (N, H, W, C) * w (3, 3, C, K) + b)."""
-    c, k = w.shape[2:]
+    """y (N, P, Q, K) = f(x (N, H, W, C) * w (3, 3, C, K) + b). w, b (0: none), scratch: addresses."""
+    c, k = x.shape[3], y.shape[3]
     tiles, rows, chunks = _blocks(y.shape, c, k)
-    run(_weight_chunk, CHUNKS, 16 * c * k, (w, scratch))
+    run(_weight_chunk, CHUNKS, 16 * c * k, (x, c, k, w, scratch))
     run(_chunk, chunks, y.size * c // 4, (chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y))
 
 
 @kernel
-def _weight_chunk(chunk, w, to):
+def _weight_chunk(chunk, like, c, k, w, to):
     """Transform the weights of some input channels, into panels of output channels."""
-    (_, _, c, k), width = w.shape, PANEL // w.itemsize
-    matrix = _matrix(c, k)
+    size, matrix = like.itemsize, _matrix(c, k)
+    width = PANEL // size
     for i in range(chunk * c // CHUNKS, (chunk + 1) * c // CHUNKS):
-        _transform(w, WEIGHTS, k, address(w, i * k), 3 * c * k, c * k, address(to, i * width), 4 * matrix, matrix,
+        _transform(like, WEIGHTS, k, w + i * k * size, 3 * c * k, c * k, to + i * width * size, 4 * matrix, matrix,
                    c * width, 0, 0, 0, 0, 0)  # fmt: skip
 
 
@@ -248,8 +248,7 @@ def _chunk(chunk, chunks, rows, tiles, x, b, padding, activation, alpha, scratch
     (images, p, q, k), c, size = y.shape, x.shape[3], x.itemsize
     width, u_matrix, v_matrix, m_matrix = PANEL // size, _matrix(c, k), _matrix(tiles, c), _matrix(tiles, k)
     down, across = (p + 1) // 2, (q + 1) // 2
-    u = address(scratch, 0)
-    v = u + 16 * (u_matrix + chunk * (v_matrix + m_matrix)) * size
+    v = scratch + 16 * (u_matrix + chunk * (v_matrix + m_matrix)) * size
     m = v + 16 * v_matrix * size
     first, stop = chunk * images * down // chunks, (chunk + 1) * images * down // chunks
     while first < stop:
@@ -258,8 +257,8 @@ def _chunk(chunk, chunks, rows, tiles, x, b, padding, activation, alpha, scratch
         for i in range(16):
             for j in range(0, k, width):  # the bias belongs to every output of a tile, as product 5 does
                 gemm(x, (last - first) * across, min(width, k - j), 1, c, v + i * v_matrix * size, c, 0, 1,
-                     u + (i * u_matrix + j * c) * size, 0, width, m + (i * m_matrix + j) * size, k,
-                     address(b, j) if i == 5 and b.size > 0 else 0, 0)  # fmt: skip
+                     scratch + (i * u_matrix + j * c) * size, 0, width, m + (i * m_matrix + j) * size, k,
+                     b + j * size if i == 5 and b != 0 else 0, 0)  # fmt: skip
         _tiles(OUTPUT, y, 0, k, first, last, down, across, (0, 0), 2, m, k, width, m_matrix, tile_flags(activation))
         for row in range(first, last):
             n, h = row // down, row % down * 2
@@ -297,12 +296,15 @@ def _tiles(kind, image, at, channels, first, last, down, across, padding, reach,
 
 
 @kernel
-def winograd_weight_gradient(x, dz, padding, scratch, dw):
-    """Write the sums of dw and db over some parts of the tiles; return how many, and the elements between them."""
-    c, k = dw.shape[2:]
+def winograd_weight_gradient(x, dz, padding, scratch):
+    """Write the sums of dw and db over some parts of the tiles to the address `scratch`.
+
+    Return how many parts there are, and the elements from one to the next.
+    """
+    c, k = x.shape[3], dz.shape[3]
     tiles, rows, _ = _blocks(dz.shape, c, min(k, COLUMNS))
     chunks, parts = _parts(dz.shape, k)
-    run(_part_chunk, chunks, dz.size * c // 4, (parts, rows, tiles, x, dz, padding, scratch, parts * _part_size(c, k)))
+    run(_part_chunk, chunks, dz.size * c // 4, (parts, rows, tiles, x, dz, padding, scratch))
     return parts, _part_size(c, k)
 
 
@@ -321,15 +323,15 @@ def _part_size(c, k):
 
 
 @kernel
-def _part_chunk(chunk, parts, rows, tiles, x, dz, padding, scratch, sums_size):
+def _part_chunk(chunk, parts, rows, tiles, x, dz, padding, scratch):
     """The sums over one part for one block of output channels: dw (3, 3, C, K), then db (K,)."""
     (images, p, q, k), c, size = dz.shape, x.shape[3], x.itemsize
     part, at = chunk % parts, chunk // parts * COLUMNS
     channels, width, down, across = min(COLUMNS, k - at), PANEL // size, (p + 1) // 2, (q + 1) // 2
     v_matrix, z_matrix = _matrix(tiles, c), _matrix(tiles, min(k, COLUMNS))
-    sums = address(scratch, part * _part_size(c, k) + at)
+    sums = scratch + (part * _part_size(c, k) + at) * size
     db = sums + 16 * c * k * size
-    v = address(scratch, sums_size + 16 * chunk * (v_matrix + z_matrix))
+    v = scratch + (parts * _part_size(c, k) + 16 * chunk * (v_matrix + z_matrix)) * size
     z = v + 16 * v_matrix * size
     first, stop = part * images * down // parts, (part + 1) * images * down // parts
     flags = 0
