@@ -76,9 +76,7 @@ _PLAIN_EXAMPLES = [
     Conv2DCase(1, (2, 2), 2, 3, (2, 2), padding=(3, 4), after=(4, 3)),  # windows that see no pixel
     Conv2DCase(2, (9, 8), 4, 5, (3, 2), dilation=(2, 3), padding=(2, 1), after=(1, 2), activation=6),
     Conv2DCase(2, (5, 6), 6, 9, (3, 3), groups=3, padding=(1, 1), after=(1, 1)),
-    Conv2DCase(
-        1, (6, 6), 17, 17, (3, 3), stride=(2, 1), groups=17, padding=(1, 1), after=(1, 1)
-    ),  # depthwise
+    Conv2DCase(1, (6, 6), 17, 17, (3, 3), stride=(2, 1), groups=17, padding=(1, 1), after=(1, 1)),  # depthwise
     Conv2DCase(1, (5, 5), 4, 8, (3, 3), groups=4, dilation=(2, 2), bias=False),  # depthwise, multiplier 2
     Conv2DCase(3, (6, 6), 32, 64, (3, 3), padding=(1, 1), after=(1, 1), activation=2),
 ]
@@ -92,9 +90,7 @@ WINOGRAD_EXAMPLES = [
     Conv2DCase(26, (4, 4), 100, 101, (3, 3)),  # one tile
     Conv2DCase(9, (3, 70), 16, 40, (3, 3), padding=(1, 1), after=(1, 1)),  # rows longer than a block
 ]
-CONV2D_EXAMPLES = [
-    replace(case, dtype=dtype) for case in _PLAIN_EXAMPLES + WINOGRAD_EXAMPLES for dtype in FLOATS
-]
+CONV2D_EXAMPLES = [replace(case, dtype=dtype) for case in _PLAIN_EXAMPLES + WINOGRAD_EXAMPLES for dtype in FLOATS]
 
 
 @st.composite
@@ -106,9 +102,7 @@ def conv2d_cases(draw: st.DrawFn, dtypes: tuple[str, ...] = FLOATS, channels: in
     reach = [(s - 1) * d + 1 for s, d in zip(size, dilation, strict=True)]
     padding = (draw(st.integers(0, reach[0])), draw(st.integers(0, reach[1])))
     after = (draw(st.integers(0, reach[0])), draw(st.integers(0, reach[1])))
-    image = tuple(
-        max(1, reach[a] - padding[a] - after[a]) + extra for a, extra in enumerate(_pair(draw, 0, 5))
-    )
+    image = tuple(max(1, reach[a] - padding[a] - after[a]) + extra for a, extra in enumerate(_pair(draw, 0, 5)))
     return Conv2DCase(
         draw(st.integers(1, 3)),
         (image[0], image[1]),
