@@ -50,9 +50,20 @@ def conv_call(operation: str, shape: Conv) -> Call:
     geometry: tuple[Any, ...] = (
         (shape.stride, shape.stride), (shape.padding, shape.padding), (shape.dilation, shape.dilation), shape.groups,
     )  # fmt: skip
+    wanted = scratch(kernels.conv2d_scratch_size(x, w, dz, *geometry))
     if operation == "conv2d_forward":
-        return Call(operation, normal(*x), normal(*w, seed=1), normal(shape.k, seed=3), *geometry, 0, 0.0, blank(*dz))
-    wanted = scratch(kernels.conv2d_scratch_size(x, w, dz, shape.groups))
+        return Call(
+            operation,
+            normal(*x),
+            normal(*w, seed=1),
+            normal(shape.k, seed=3),
+            *geometry,
+            0,
+            0.0,
+            wanted,
+            blank(*dz),
+            scratch=9,
+        )
     if operation == "conv2d_weight_gradient":
         return Call(
             operation,

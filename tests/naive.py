@@ -153,11 +153,11 @@ def _channels(x, y, groups):
     return [(slice(g * c, (g + 1) * c), slice(g * k, (g + 1) * k)) for g in range(groups)]
 
 
-def conv2d_scratch_size(x_shape, w_shape, y_shape, groups):
+def conv2d_scratch_size(x_shape, w_shape, y_shape, stride, padding, dilation, groups):
     return 0
 
 
-def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, y):
+def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, scratch, y):
     y[:] = b if b.size else 0
     for n, p, q, r, s, i, j in _taps(x, y, w.shape[:2], stride, padding, dilation):
         for inputs, outputs in _channels(x, y, groups):

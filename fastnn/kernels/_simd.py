@@ -124,6 +124,11 @@ class Emitter:
         function = self._intrinsic(f"llvm.masked.load.{self.suffix}.p0", self.vector, types_)
         return self.builder.call(function, [pointer, ir.Constant(self.i32, self.bytes), mask, self.splat(0.0)])
 
+    def prefetch(self, address: Any, write: bool) -> None:
+        pointer = self.pointer(address, 0, self.vector)
+        function = self._intrinsic("llvm.prefetch.p0", ir.VoidType(), [pointer.type] + [self.i32] * 3)
+        self.builder.call(function, [pointer] + [ir.Constant(self.i32, n) for n in (int(write), 3, 1)])
+
     def store(self, value: Any, address: Any, vector: int, mask: Any = None) -> None:
         pointer = self.pointer(address, vector, self.vector)
         if mask is None:

@@ -66,7 +66,7 @@ class Linear(Layer):
     def _scratch_size(self, x: Array, y_shape: Shape) -> int:
         raise TypeError(f"{type(self).__name__} must define _scratch_size")
 
-    def _product(self, x: Array, biases: Array, code: int, alpha: float, y: Array) -> None:
+    def _product(self, x: Array, biases: Array, code: int, alpha: float, scratch: Array, y: Array) -> None:
         raise TypeError(f"{type(self).__name__} must define _product")
 
     def _weight_gradient(self, x: Array, dz: Array, scratch: Array, dbiases: Array) -> None:
@@ -88,10 +88,11 @@ class Linear(Layer):
         f = self.activation
         biases = self._array("biases") if self.bias else np.empty(0, self.dtype)
         y = self._outputs.take(self._product_shape(x), self.dtype)
+        scratch = self.scratch.take(self._scratch_size(x, y.shape), self.dtype)
         if isinstance(f, activations.Elementwise) and f.from_output:
-            self._product(x, biases, f.code, f.alpha, y)
+            self._product(x, biases, f.code, f.alpha, scratch, y)
             return y
-        self._product(x, biases, IDENTITY, 0.0, y)
+        self._product(x, biases, IDENTITY, 0.0, scratch, y)
         return y if f is None else f.forward(y)
 
     def _backward(self, dy: Array) -> Array | None:

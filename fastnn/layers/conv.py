@@ -120,13 +120,13 @@ class Conv2D(Linear):
         return (x.shape[0], *self._frame(x.shape[1], x.shape[2])[1], self.out_channels)
 
     def _scratch_size(self, x: Array, y_shape: Shape) -> int:
-        return int(self._ops.conv2d_scratch_size(x.shape, self.weights.shape, y_shape, self.groups))
+        return int(self._ops.conv2d_scratch_size(x.shape, self.weights.shape, y_shape, *self._placing(x.shape)))
 
     def _placing(self, x_shape: Shape) -> tuple[Pair, Pair, Pair, int]:
         return self.stride, self._frame(x_shape[1], x_shape[2])[0], self.dilation, self.groups
 
-    def _product(self, x: Array, biases: Array, code: int, alpha: float, y: Array) -> None:
-        self._ops.conv2d_forward(x, self.weights, biases, *self._placing(x.shape), code, alpha, y)
+    def _product(self, x: Array, biases: Array, code: int, alpha: float, scratch: Array, y: Array) -> None:
+        self._ops.conv2d_forward(x, self.weights, biases, *self._placing(x.shape), code, alpha, scratch, y)
 
     def _weight_gradient(self, x: Array, dz: Array, scratch: Array, dbiases: Array) -> None:
         self._ops.conv2d_weight_gradient(x, dz, *self._placing(x.shape), scratch, self.dweights, dbiases)

@@ -64,7 +64,7 @@ class Dense(Linear):
     def _scratch_size(self, x: Array, y_shape: Shape) -> int:
         return int(self._ops.dense_scratch_size(*x.shape, self.out_features))
 
-    def _product(self, x: Array, biases: Array, code: int, alpha: float, y: Array) -> None:
+    def _product(self, x: Array, biases: Array, code: int, alpha: float, scratch: Array, y: Array) -> None:
         self._ops.dense_forward(x, self.weights, biases, code, alpha, y)
 
     def _weight_gradient(self, x: Array, dz: Array, scratch: Array, dbiases: Array) -> None:

@@ -17,9 +17,15 @@ from .activation import activation_forward
 
 
 def conv2d_scratch_size(
-    x_shape: tuple[int, ...], w_shape: tuple[int, ...], y_shape: tuple[int, ...], groups: int
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    y_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
 ) -> int:
-    """Elements of the scratch array that serves both gradients: none here."""
+    """Elements of the scratch array that serves all three passes: none here."""
     return 0
 
 
@@ -33,6 +39,7 @@ def conv2d_forward(
     groups: int,
     activation: int,
     alpha: float,
+    scratch: Array,
     y: Array,
 ) -> None:
     """y (N, P, Q, K) = f(conv(x (N, H, W, C), w (R, S, C/groups, K)) + b (K,)); b of size 0: no bias."""

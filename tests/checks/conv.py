@@ -62,7 +62,7 @@ class Conv2DCase:
     def scratch(self, ops: Operations) -> Array:
         """The scratch array that `ops` asks for."""
         x, w, _, dz = self.arrays()
-        return blank(ops.conv2d_scratch_size(x.shape, w.shape, dz.shape, self.groups), self.dtype)
+        return blank(ops.conv2d_scratch_size(x.shape, w.shape, dz.shape, *self.geometry), self.dtype)
 
 
 _PLAIN_EXAMPLES = [
@@ -76,13 +76,21 @@ _PLAIN_EXAMPLES = [
     Conv2DCase(1, (2, 2), 2, 3, (2, 2), padding=(3, 4), after=(4, 3)),  # windows that see no pixel
     Conv2DCase(2, (9, 8), 4, 5, (3, 2), dilation=(2, 3), padding=(2, 1), after=(1, 2), activation=6),
     Conv2DCase(2, (5, 6), 6, 9, (3, 3), groups=3, padding=(1, 1), after=(1, 1)),
-    Conv2DCase(
-        1, (6, 6), 17, 17, (3, 3), stride=(2, 1), groups=17, padding=(1, 1), after=(1, 1)
-    ),  # depthwise
+    Conv2DCase(1, (6, 6), 17, 17, (3, 3), stride=(2, 1), groups=17, padding=(1, 1), after=(1, 1)),  # depthwise
     Conv2DCase(1, (5, 5), 4, 8, (3, 3), groups=4, dilation=(2, 2), bias=False),  # depthwise, multiplier 2
     Conv2DCase(3, (6, 6), 32, 64, (3, 3), padding=(1, 1), after=(1, 1), activation=2),
 ]
-CONV2D_EXAMPLES = [replace(case, dtype=dtype) for case in _PLAIN_EXAMPLES for dtype in FLOATS]
+# Enough work for Winograd's products: partial tiles, channels that fill no vector, blocks of many and of few tiles
+WINOGRAD_EXAMPLES = [
+    Conv2DCase(1, (16, 16), 64, 64, (3, 3), padding=(1, 1), after=(1, 1)),
+    Conv2DCase(1, (15, 13), 70, 90, (3, 3), padding=(1, 1), after=(1, 1), activation=1),
+    Conv2DCase(4, (17, 16), 33, 50, (3, 3), activation=4),  # no padding
+    Conv2DCase(3, (11, 14), 130, 21, (3, 3), padding=(2, 2), after=(2, 2), bias=False),
+    Conv2DCase(3, (9, 10), 31, 130, (3, 3), padding=(3, 0), after=(1, 4), activation=9),  # tiles outside the image
+    Conv2DCase(26, (4, 4), 100, 101, (3, 3)),  # one tile
+    Conv2DCase(9, (3, 70), 16, 40, (3, 3), padding=(1, 1), after=(1, 1)),  # rows longer than a block
+]
+CONV2D_EXAMPLES = [replace(case, dtype=dtype) for case in _PLAIN_EXAMPLES + WINOGRAD_EXAMPLES for dtype in FLOATS]
 
 
 @st.composite
@@ -94,9 +102,7 @@ def conv2d_cases(draw: st.DrawFn, dtypes: tuple[str, ...] = FLOATS, channels: in
     reach = [(s - 1) * d + 1 for s, d in zip(size, dilation, strict=True)]
     padding = (draw(st.integers(0, reach[0])), draw(st.integers(0, reach[1])))
     after = (draw(st.integers(0, reach[0])), draw(st.integers(0, reach[1])))
-    image = tuple(
-        max(1, reach[a] - padding[a] - after[a]) + extra for a, extra in enumerate(_pair(draw, 0, 5))
-    )
+    image = tuple(max(1, reach[a] - padding[a] - after[a]) + extra for a, extra in enumerate(_pair(draw, 0, 5)))
     return Conv2DCase(
         draw(st.integers(1, 3)),
         (image[0], image[1]),
@@ -126,7 +132,7 @@ def check_conv2d(ops: Operations, case: Conv2DCase, place: Place = plain) -> Non
     dw, db, dx = blank(w.shape, case.dtype), blank(b.shape, case.dtype), blank(x.shape, case.dtype)
     scratch, y = case.scratch(ops), blank(dz.shape, case.dtype)
     fused = (*case.geometry, case.activation, case.alpha)
-    agree(ops, "conv2d_forward", x, w, b, *fused, y, terms=2 * w[..., 0].size, place=place)
+    agree(ops, "conv2d_forward", x, w, b, *fused, scratch, y, scratch=True, terms=2 * w[..., 0].size, place=place)
     pixels = dz[..., 0].size
     gradient = ("conv2d_weight_gradient", x, dz, *case.geometry, scratch, dw, db)
     agree(ops, *gradient, outputs=2, scratch=True, terms=pixels, place=place)
@@ -151,7 +157,8 @@ def check_conv2d_gradients(ops: Operations, case: Conv2DCase) -> None:
     x, w, b, dz = case.arrays()
 
     def forward(x: Array, w: Array, b: Array) -> Array:
-        return run(ops.conv2d_forward, x, w, b, *case.geometry, 0, 0.0, blank(dz.shape, x.dtype))[0]
+        written = (case.scratch(ops), blank(dz.shape, x.dtype))
+        return run(ops.conv2d_forward, x, w, b, *case.geometry, 0, 0.0, *written, outputs=2)[1]
 
     outputs = (case.scratch(ops), blank(w.shape, x.dtype), blank(b.shape, x.dtype))
     _, dw, db = run(ops.conv2d_weight_gradient, x, dz, *case.geometry, *outputs, outputs=3)
