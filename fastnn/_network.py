@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,7 @@ class Network:
         self.class_names = None if class_names is None else [str(name) for name in class_names]
         self.training = True
         self._scratch = Scratch()
+        self._lock = RLock()  # predictions from several threads take turns: they share the layers' memory
         self.input_shape: Shape | None = None
         if input_shape is not None:
             self.build(input_shape)
@@ -112,11 +114,12 @@ class Network:
         self._step_backwards = [layer.backward_checked for layer in reversed(steps[first:])]
 
     def __getstate__(self) -> dict[str, Any]:
-        derived = ("_states", "_backwards", "_releases", "_step_forwards", "_step_backwards")
+        derived = ("_lock", "_states", "_backwards", "_releases", "_step_forwards", "_step_backwards")
         return {name: value for name, value in self.__dict__.items() if name not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._lock = RLock()
         if self.input_shape is not None:  # a copied layer's arrays are its own: join them in flat ones again
             self._bind()
 

@@ -70,6 +70,10 @@ class Recorded:
         self._recording = tape.finish(live_arrays)
         self._watched = list(self._settings())
 
+    def calls(self) -> list[tuple[str, tuple[Any, ...]]]:
+        """The recorded operations in their order: name and arguments. Empty where nothing is recorded."""
+        return [] if self._recording is None else self._recording.tape.calls()
+
     def _settings(self) -> Iterator[tuple[dict[str, Any], str, Any]]:
         """Everything that the tape contains and that may change, as it is now: (attributes, name, value)."""
         for part in self._parts():

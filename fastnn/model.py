@@ -200,10 +200,13 @@ class Sequential(Network):
         size = min(_checks.integer(OWNER, "batch_size", batch_size, 1), len(x))
         out = np.empty((len(x), *self.output_shape), self.dtype)
         rest = len(x) % size
-        if rest:
-            self._inference(rest, probabilities).run(x[-rest:], out[-rest:])
-        whole = self._inference(size, probabilities)
-        whole.run(x[:-rest], out[:-rest]) if rest else whole.run(x, out)
+        with self._lock:
+            if rest:
+                self._inference(rest, probabilities).run(x[-rest:], out[-rest:])
+                x, out_whole = x[:-rest], out[:-rest]
+            else:
+                out_whole = out
+            self._inference(size, probabilities).run(x, out_whole)
         return out
 
     def _inference(self, size: int, probabilities: bool) -> Inference:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -243,3 +244,13 @@ def test_a_network_whose_output_is_its_input_can_predict():
     x = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
     for _ in range(3):
         np.testing.assert_array_equal(model.predict_outputs(x, batch_size=2), x.reshape(4, 6))
+
+
+def test_threads_that_predict_with_one_model_take_turns():
+    model = make()
+    model.train_batch(X, Y)
+    expected = [model.predict_proba(X[i : i + 3]) for i in range(40)]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            found = list(pool.map(lambda i: model.predict_proba(X[i : i + 3]), range(40)))
+            np.testing.assert_array_equal(found, expected)

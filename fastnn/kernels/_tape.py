@@ -56,7 +56,7 @@ class Tape:
     pointers: list[int] = field(default_factory=list)  # places of addresses of arrays' data
     number_places: list[tuple[int, int]] = field(default_factory=list)  # place of a live number, and which it is
     numbers: list[LiveInt | LiveFloat] = field(default_factory=list)
-    kept: list[Any] = field(default_factory=list)
+    kept: list[tuple[Any, Any, tuple[Any, ...]]] = field(default_factory=list)
     callers: dict[str, Callable[[ir.Module], None]] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
@@ -86,11 +86,15 @@ class Tape:
         compiled = operation.overloads[signature]
         name, caller = _caller(compiled)
         self.callers.setdefault(name, caller)
-        self.kept.append((compiled, arguments))
+        self.kept.append((operation, compiled, arguments))
         self.rows.append((name, len(self.words)))
         self.words.append(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
         for argument in arguments:
             self._pack(argument)
+
+    def calls(self) -> list[tuple[str, tuple[Any, ...]]]:
+        """The operations in their order: name and arguments."""
+        return [(operation.__name__, arguments) for operation, _, arguments in self.kept]
 
     def _pack(self, argument: Any) -> None:
         """Append the argument as compiled code takes it: see numba's data models of arrays, tuples and numbers."""
