@@ -28,6 +28,7 @@ ROWS = (
     ("model",),
     ("formats", "training"),
     ("datasets", "recipes"),
+    ("bench",),
     ("cli",),
     ("__main__",),
 )

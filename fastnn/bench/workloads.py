@@ -82,7 +82,9 @@ def ratio(goal: float, against: tuple[str, ...], note: str = "") -> Figure:
 
 def _train(id: str, net: Net, rows: int, figures: dict[int, tuple[Figure, ...]]) -> list[Work]:
     """One work for each batch size; about so many rows are preloaded."""
-    return [Work(f"{id}-{batch}", "train", net, batch, max(rows // batch, 4), goals) for batch, goals in figures.items()]
+    return [
+        Work(f"{id}-{batch}", "train", net, batch, max(rows // batch, 4), goals) for batch, goals in figures.items()
+    ]
 
 
 PROCESSES = {

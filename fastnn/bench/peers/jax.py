@@ -80,8 +80,8 @@ class Jax:
 
     def _one_epoch(self, parameters: list[Any], velocity: list[Any], x: Any, y: Any, rate: Any) -> tuple[Any, Any, Any]:
         def body(carry: Any, batch: Any) -> tuple[Any, Any]:
-            *carry, loss = self._one_step(*carry, *batch, rate)
-            return tuple(carry), loss
+            parameters, velocity, loss = self._one_step(*carry, *batch, rate)
+            return (parameters, velocity), loss
 
         (parameters, velocity), losses = lax.scan(body, (parameters, velocity), (x, y))
         return parameters, velocity, losses

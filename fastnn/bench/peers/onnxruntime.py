@@ -20,7 +20,9 @@ _ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
 
 def model(net: Net, weights: list[Array]) -> bytes:
     """The network, with softmax at its end, as an ONNX file; images are (N, C, H, W)."""
-    arrays, nodes, stored = iter(inputs.channels_first(net, weights)), [], []
+    arrays = iter(inputs.channels_first(net, weights))
+    nodes: list[Any] = []
+    stored: list[Any] = []
 
     def store(array: Array) -> str:
         stored.append(numpy_helper.from_array(np.ascontiguousarray(array), f"w{len(stored)}"))
@@ -28,7 +30,8 @@ def model(net: Net, weights: list[Array]) -> bytes:
 
     name = "x"
     for part in (*net.parts, None):
-        operands, attributes = [name], {}
+        operands: list[str] = [name]
+        attributes: dict[str, Any] = {}
         if part is None:
             kind, attributes = "Softmax", {"axis": 1}
         elif isinstance(part, nets.Dense):

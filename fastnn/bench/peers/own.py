@@ -71,9 +71,7 @@ class Own:
             self._model.predict_proba(self._x)
 
     def _fit(self, x: Array, y: Array, epochs: int) -> float:
-        history = self._model.fit(
-            x, y, epochs=epochs, batch_size=self._work.batch, shuffle=False, verbose=False
-        )
+        history = self._model.fit(x, y, epochs=epochs, batch_size=self._work.batch, shuffle=False, verbose=False)
         return history.loss[-1]
 
 

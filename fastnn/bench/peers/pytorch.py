@@ -94,9 +94,7 @@ class Torch:
         torch.set_num_threads(threads)
         self._work, self._chunk, self._compiled = work, chunk(work, variant), variant.startswith("compiled")
         self._net = Network(work.net, inputs.weights(work.net), "channels_last" in variant)
-        self._optimizer = torch.optim.SGD(
-            self._net.parameters, lr=inputs.RATE, momentum=inputs.MOMENTUM, fused=True
-        )
+        self._optimizer = torch.optim.SGD(self._net.parameters, lr=inputs.RATE, momentum=inputs.MOMENTUM, fused=True)
         x, y = inputs.data(work)
         self._x, self._y = self._net.images(x), torch.from_numpy(y)
         self._loss: Callable[[Any, Any], Any] = self._eager_loss
