@@ -72,7 +72,7 @@ class Bench:
         self._children: dict[tuple[str, int], Child] = {}
         for peer in peers:
             if missing := peer.missing():
-                self._leave_out(peer.name, f"{missing} is not installed")
+                self._leave_out(peer.name, missing)
 
     def __enter__(self) -> Bench:
         return self

@@ -126,7 +126,7 @@ BY_ID = {work.id: work for work in WORKS}
 
 
 def select(patterns: Iterable[str]) -> list[Work]:
-    """The works whose id fits a pattern (mlp-*) or begins with it; all without a pattern. Raises ValueError."""
+    """The works whose id is a pattern, else fits it (mlp-*) or begins with it; all without one. Raises ValueError."""
     patterns = list(patterns)
     for pattern in patterns:
         if not any(_fits(work, pattern) for work in WORKS):
@@ -135,4 +135,6 @@ def select(patterns: Iterable[str]) -> list[Work]:
 
 
 def _fits(work: Work, pattern: str) -> bool:
+    if pattern in BY_ID:
+        return work.id == pattern
     return work.id.startswith(pattern) or fnmatchcase(work.id, pattern)

@@ -41,7 +41,7 @@ def _peer_names() -> Sequence[str]:
 @_options.threads
 @click.option("--out", type=_options.Folder, help="Folder for bench.json, bench.md and bench.png.")
 @click.option("--quick", is_flag=True, help="Two short rounds, without torch.compile: the outline in some minutes.")
-@_options.data_dir
+@click.option("--data-dir", type=_options.Folder, help="Folder that has MNIST. Without it: FASTNN_DATA.")
 @click.option("--list", "lists", is_flag=True, help="Show works, figures and libraries, and measure nothing.")
 @debug_option
 def bench(
@@ -119,5 +119,4 @@ def _show_list(works: Sequence[Work], peers: Sequence[Peer]) -> None:
     click.echo()
     for peer in peers:
         found = ", ".join(f"{name} {installed(name)}" for name in peer.packages) or "with fastnn"
-        missing = peer.missing()
-        click.echo(f"{peer.name:22} " + (f"{missing} is not installed" if missing else found))
+        click.echo(f"{peer.name:22} {peer.missing() or found}")

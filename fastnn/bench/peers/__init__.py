@@ -43,8 +43,9 @@ class Peer:
     threads: Literal["all", "both", "one"] = "all"
 
     def missing(self) -> str:
-        """The names of packages that are not installed, or nothing."""
-        return ", ".join(name for name in self.packages if installed(name) is None)
+        """Which packages are not installed, in words; nothing where all are."""
+        names = ", ".join(name for name in self.packages if installed(name) is None)
+        return names and f"not installed: {names}"
 
     def counts(self, threads: int, work: Work, variant: str) -> list[int]:
         """The numbers of threads to try."""

@@ -80,7 +80,8 @@ class Jax:
 
     def _one_epoch(self, parameters: list[Any], velocity: list[Any], x: Any, y: Any, rate: Any) -> tuple[Any, Any, Any]:
         def body(carry: Any, batch: Any) -> tuple[Any, Any]:
-            parameters, velocity, loss = self._one_step(*carry, *batch, rate)
+            (parameters, velocity), (x, y) = carry, batch
+            parameters, velocity, loss = self._one_step(parameters, velocity, x, y, rate)
             return (parameters, velocity), loss
 
         (parameters, velocity), losses = lax.scan(body, (parameters, velocity), (x, y))
