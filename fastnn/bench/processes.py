@@ -36,8 +36,9 @@ class Processes:
         }  # fmt: skip
         once = programs[work.id]
         if work.id != "first-step-empty":
-            for library in (OURS.name, *VARIANTS[: self._pytorch]):
-                once(library, 0)  # so that the caches, fastnn's and the system's, are full
+            once(OURS.name, 0)  # fills the cache of compiled kernels
+            if self._pytorch:
+                self._warm(VARIANTS[0], 0)  # and this the system's, of files
         ours: list[float] = []
         sides = [Measured("pytorch", variant, self._threads) for variant in VARIANTS] if self._pytorch else []
         found: dict[str, list[float]] = {}

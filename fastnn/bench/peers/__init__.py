@@ -23,7 +23,7 @@ class Side(Protocol):
     """One work in one variant of one library, with its weights and data in place."""
 
     def losses(self, steps: int) -> list[float]:
-        """The loss before each of so many steps at CHECK_RATE, all on the first batch; later steps use RATE."""
+        """The loss before each of so many steps at `check_rate`, all on the first batch; later steps use RATE."""
 
     def outputs(self) -> list[list[float]]:
         """Some rows of the probabilities that inference gives, see `checked_rows`."""

@@ -52,7 +52,7 @@ class Jax:
     """A work in one of JAX's variants."""
 
     def __init__(self, work: Work, variant: str) -> None:
-        self._parts, self._predicts, self._scans = work.net.parts, work.kind == "predict", variant == "scan"
+        self._net, self._predicts, self._scans = work.net, work.kind == "predict", variant == "scan"
         self._parameters = [jnp.asarray(array) for array in inputs.weights(work.net)]
         self._velocity = [jnp.zeros_like(array) for array in self._parameters]
         x, y = inputs.data(work)
@@ -67,7 +67,7 @@ class Jax:
         self._predict = jax.jit(lambda parameters, x: jax.nn.softmax(self._logits(parameters, x)))
 
     def _logits(self, parameters: list[Any], x: Any) -> Any:
-        return forward(self._parts, iter(parameters), x)
+        return forward(self._net.parts, iter(parameters), x)
 
     def _loss(self, parameters: list[Any], x: Any, y: Any) -> Any:
         rows = jax.nn.log_softmax(self._logits(parameters, x))
@@ -88,7 +88,7 @@ class Jax:
         return parameters, velocity, losses
 
     def losses(self, steps: int) -> list[float]:
-        x, y, rate = self._x[0], self._y[0], np.float32(inputs.CHECK_RATE)
+        x, y, rate = self._x[0], self._y[0], np.float32(inputs.check_rate(self._net))
         if self._scans:
             losses = self._advance(self._epoch, jnp.stack([x] * steps), jnp.stack([y] * steps), rate)
             return [float(loss) for loss in losses]

@@ -53,7 +53,7 @@ class Own:
         self._model.compile(fn.SGD(rate, momentum=inputs.MOMENTUM), fn.SoftmaxCrossEntropy())
 
     def losses(self, steps: int) -> list[float]:
-        self._compile(inputs.CHECK_RATE)
+        self._compile(inputs.check_rate(self._work.net))
         x, y = self._x[: self._work.batch], self._y[: self._work.batch]
         # One step a call of fit: what is proven is what is measured.
         losses = [self._fit(x, y, 1) for _ in range(steps)]

@@ -106,7 +106,7 @@ class Torch:
         return functional.cross_entropy(self._net.forward(x), y)
 
     def losses(self, steps: int) -> list[float]:
-        self._rate(inputs.CHECK_RATE)
+        self._rate(inputs.check_rate(self._work.net))
         x, y = next(self._batches())
         try:
             losses = [float(self._step(x, y)) for _ in range(steps)]

@@ -41,7 +41,7 @@ class Sklearn:
 
     def losses(self, steps: int) -> list[float]:
         optimizer, losses = self._model._optimizer, []
-        optimizer.learning_rate = inputs.CHECK_RATE
+        optimizer.learning_rate = inputs.check_rate(self._work.net)
         for _ in range(steps):
             self._model.partial_fit(self._x[: self._work.batch], self._y[: self._work.batch])
             losses.append(float(self._model.loss_))
