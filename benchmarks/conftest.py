@@ -11,9 +11,9 @@ import pytest
 
 from fastnn import kernels, reference
 from fastnn._system import describe
+from fastnn.bench.peak import Peak
 
 from .pairs import FULL, ONCE, Call, Effort, Pairs, Side, equal
-from .peak import Peak
 from .shapes import Figures
 
 

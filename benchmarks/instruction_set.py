@@ -11,11 +11,11 @@ import sys
 from typing import Any
 
 from fastnn import kernels, reference
+from fastnn.bench.peak import Peak
 from fastnn.kernels._simd import INSTRUCTIONS
 
 from .calls import conv_call, dense_call
 from .pairs import FULL, ONCE, Effort, Pairs, equal
-from .peak import Peak
 from .shapes import Conv, Dense
 
 DENSE, CONV = Dense(128, 784, 256), Conv(64, 16, 64, 64)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .peak import Peak
+from fastnn.bench.peak import Peak
 
 Array = np.ndarray
 Side = Callable[[], object]

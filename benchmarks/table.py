@@ -8,15 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fastnn.bench.text import seconds
+
 Row = dict[str, Any]
-
-
-def seconds(value: float) -> str:
-    """Three digits and a unit."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if abs(value) >= size:
-            return f"{value / size:.3g} {unit}" if abs(value) < 999.5 * size else f"{value / size:.0f} {unit}"
-    return f"{value / 1e-9:.3g} ns"
 
 
 # Key of a row, title, and form. Columns that no row of a table has are left out.

@@ -30,6 +30,7 @@ ROWS = (
     ("model",),
     ("formats", "training"),
     ("datasets", "recipes"),
+    ("bench",),
     ("cli",),
     ("__main__",),
 )

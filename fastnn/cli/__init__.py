@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from fastnn.cli._group import Group, debug_option, version_option
+from fastnn.cli.bench import bench
 from fastnn.cli.evaluate import evaluate
 from fastnn.cli.info import info
 from fastnn.cli.train import train
@@ -22,4 +23,5 @@ def main() -> None:
 
 main.add_command(train)
 main.add_command(evaluate)
+main.add_command(bench)
 main.add_command(info)
