@@ -38,7 +38,7 @@ else:
 VECTORS = 2  # per tile row; WIDE_VECTORS where there are few rows
 WIDE_VECTORS = 4
 WIDE_ROWS = MAX_ACCUMULATORS // WIDE_VECTORS if MAX_ACCUMULATORS >= 24 else 2
-# Terms of a sum from which a tile asks for its part of C beforehand. Single thread, hot: 32 terms 107 without, 103 with;
+# Terms of a sum from which a tile asks for its part of C beforehand. One thread, hot: 32 terms 107 without, 103 with;
 # C in L3: 64 terms 91, 97; 256 terms 100, 104; with C as the sums' start instead of their last term 95.
 LONG = 64
 

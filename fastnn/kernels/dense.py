@@ -113,7 +113,7 @@ def _product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alp
 def _is_packed(m, n, k, b_n, size):
     """Return whether copying blocks pays: where B lies across the tile's vectors, or does not fit into the L2s.
 
-    Best of 3, GFLOP/s direct and packed, 2 threads, AVX-512; forward (512, 512, 512) 227, 199; (777, 777, 777) 216, 195;
+    Best GFLOP/s direct and packed, 2 threads, AVX-512; forward (512, 512, 512) 227, 199; (777, 777, 777) 216, 195;
     weight gradient (128, 784, 256) 220, 202; (1024, 784, 256) 223, 198; (700, 700, 700) 192, 193. Packed 1024^3: 208.
     """
     return b_n != 1 or (m >= 16 and k * n * size > 3 << 20)
