@@ -31,7 +31,8 @@ def test_gradients(case):
 @pytest.mark.parametrize(
     ("n", "c", "k"),
     [
-        (130, 300, 520),  # packed blocks, two of them deep
+        (130, 1500, 530),  # packed blocks, some of them deep, columns over
+        (1500, 130, 530),  # the same in the weight gradient
         (300, 70, 513),  # two blocks of rows, one column over
         (700, 10, 600),  # more blocks of rows than panels
         (129, 64, 65),  # transposed panels in the input gradient

@@ -11,20 +11,22 @@ from ._epilogue import activate, tile_flags
 from ._jit import kernel
 from ._memory import address, copy, one, stack, transpose
 from ._parallel import run
-from ._simd import ACCUMULATE, VECTOR_BYTES, VECTORS, gemm
+from ._simd import ACCUMULATE, MAX_ROWS, VECTOR_BYTES, VECTORS, gemm
 
 CHUNKS = 8  # wanted at least, for the thread pool
 PANEL = VECTORS * VECTOR_BYTES  # bytes in one row of a panel of B, which is as wide as the tile
-DEPTH = 256  # rows of a packed panel: 32 KB with AVX-512, which L1 holds
-ROWS = 1024  # bytes of one column of a packed block of A: with DEPTH columns 256 KB, which L2 holds
-PAD = VECTOR_BYTES  # bytes between rows of packed A, so that the rows of a tile lie in different sets of L1
-PACKED_A, PACKED_B = ROWS // 4 * (DEPTH * 4 + PAD), PANEL * DEPTH
+ROWS = 1024  # bytes of one column of C in one direct chunk
+DEPTH = 256  # float32 rows of a packed block of B, and columns of one of A
+COLUMNS = 1024  # bytes of a row of a packed block of B: with DEPTH rows 256 KB, which L2 holds
+GROUP = 8 * MAX_ROWS  # rows of a packed block of A: whole vectors, whole tiles
+LINE = 64  # bytes between packed rows, or in their odd multiple, so that they lie in different sets of L1
+PACKED_A, PACKED_B = max(GROUP * (DEPTH * 4 + LINE), DEPTH * (GROUP * 4 + LINE)), DEPTH * (COLUMNS + LINE)
 WIDE = 1792  # bytes of a row from which the rows of a tile or a panel evict each other from the caches
 FEW, HEAVY = 64, 256 << 10  # samples up to which, and bytes of weights from which, forward cuts the inner sum
 PARTS, PARTIAL = 4, 64 << 10  # into parts, each with an output of at most PARTIAL bytes of its own
 PARTIALS = PARTS * PARTIAL
 FLIPPED_ROWS = 128
-FLIPPED = FLIPPED_ROWS * PANEL
+FLIPPED, FLIPPED_B = FLIPPED_ROWS * PANEL, DEPTH * PANEL
 LONG, SMALL = 1024, 4096  # samples from which, and weights up to which, the weight gradient is summed in parts
 
 
@@ -97,27 +99,24 @@ def _product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alp
     """C (m, n) = f(A @ B + bias) in chunks. a, b, c, bias: addresses; strides in elements; b_k or b_n is 1."""
     size = like.itemsize
     panels = (n * size + PANEL - 1) // PANEL
+    packed = _is_packed(m, n, k, b_n, size)
     row_blocks = (m * size + ROWS - 1) // ROWS
-    packed = _is_packed(m, n, k, a_k, b_n, size)
+    if packed:
+        row_blocks = max(2, CHUNKS // panels) if m * size >= ROWS else 1
     column_blocks = min(panels, (CHUNKS + row_blocks - 1) // row_blocks)
-    if packed and m * size >= ROWS:  # more chunks, an even number: two threads get the same share of a long product
-        column_blocks = max(1, min(panels // 8, (2 * CHUNKS + row_blocks - 1) // row_blocks))
-        column_blocks = min(panels, column_blocks + row_blocks % 2 * (column_blocks % 2))
     run(_product_chunk, row_blocks * column_blocks, m * n * k // 16,
         (packed, like, m, n, k, row_blocks, column_blocks, a, a_row, a_k, b, b_k, b_n, c, bias, activation,
          alpha))  # fmt: skip
 
 
 @kernel
-def _is_packed(m, n, k, a_k, b_n, size):
-    """Return whether copying blocks pays. Measured (GFLOP/s direct and packed, 2 threads, AVX-512):
+def _is_packed(m, n, k, b_n, size):
+    """Return whether copying blocks pays: where B lies across the tile's vectors, or does not fit into the L2s.
 
-    forward (128, 784, 256) 245, 194; (64, 512, 512) 321, 268; (512, 512, 512) 245, 303; (32, 1024, 1024) 67, 185;
-    weight gradient (32, 784, 256) 197, 158; (128, 784, 256) 209, 235; (256, 256, 256) 293, 235.
+    Best GFLOP/s direct and packed, 2 threads, AVX-512; forward (512, 512, 512) 227, 199; (777, 777, 777) 216, 195;
+    weight gradient (128, 784, 256) 220, 202; (1024, 784, 256) 223, 198; (700, 700, 700) 192, 193. Packed 1024^3: 208.
     """
-    if b_n != 1 or (m >= 16 and (n * size >= 4096 or k * n * size > 1 << 20)) or (m >= 256 and n * size > WIDE):
-        return True
-    return a_k != 1 and k * m * size > 384 << 10
+    return b_n != 1 or (m >= 16 and k * n * size > 3 << 20)
 
 
 @kernel
@@ -144,28 +143,48 @@ def _product_chunk(chunk, packed, like, m, n, k, row_blocks, column_blocks, a, a
 
 @kernel
 def _packed_block(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, c_row, bias, flags):
-    """One block of C = A @ B through copies of A (one block of DEPTH columns) and B (one panel of DEPTH rows)."""
+    """One block of C = A @ B through copies: DEPTH rows of some panels of B for L2, DEPTH columns of a few tiles of A.
+
+    The panels pass by each tile's rows, which stay in L1 meanwhile. Both copies take long rows of their matrix at a
+    time: from L3, 128 bytes of every row come at 7 GB/s and 1 KB at 14.
+    """
     size = like.itemsize
-    width = PANEL // size
     packed_a, packed_b = stack(PACKED_A), stack(PACKED_B)
-    packed_row = DEPTH + PAD // size
-    for k0 in range(0, k, DEPTH):
-        depth = min(DEPTH, k - k0)
-        if a_k == 1:
-            copy(like, m, depth, a + k0 * size, a_row, packed_a, packed_row)
-        else:
-            transpose(like, depth, m, a + k0 * a_k * size, a_k, packed_a, packed_row)
+    a_packed_row, a_packed_k = ((DEPTH * 4 + LINE) // size, 1) if a_k == 1 else (1, (GROUP * size | LINE) // size)
+    b_packed_row = (COLUMNS + LINE) // size
+    depth_most = DEPTH * 4 // size
+    width = COLUMNS // size
+    groups = (m + GROUP - 1) // GROUP
+    for k0 in range(0, k, depth_most):
+        depth = min(depth_most, k - k0)
         flags_now = (ACCUMULATE if k0 > 0 else 0) | (flags if k0 + depth == k else 0)
         for j in range(0, n, width):
             columns = min(width, n - j)
             from_b = b + (k0 * b_k + j * b_n) * size
             if b_n == 1:
-                copy(like, depth, columns, from_b, b_k, packed_b, width)
+                copy(like, depth, columns, from_b, b_k, packed_b, b_packed_row)
             else:
-                transpose(like, columns, depth, from_b, b_n, packed_b, width)
-            bias_at = bias + j * size if bias != 0 else 0
-            gemm(like, m, columns, 1, depth, packed_a, packed_row, 0, 1,
-                 packed_b, 0, width, c + j * size, c_row, bias_at, flags_now)  # fmt: skip
+                transpose(like, columns, depth, from_b, b_n, packed_b, b_packed_row)
+            bias_at = bias + j * size if bias != 0 and k0 == 0 else 0
+            for group in range(groups):
+                i0, i1 = group * m // groups, (group + 1) * m // groups
+                from_a = a + (i0 * a_row + k0 * a_k) * size
+                if a_k == 1:
+                    copy(like, i1 - i0, depth, from_a, a_row, packed_a, a_packed_row)
+                else:
+                    copy(like, depth, i1 - i0, from_a, a_k, packed_a, a_packed_k)
+                _tile_rows(like, i1 - i0, columns, depth, packed_a, a_packed_row, a_packed_k, packed_b, b_packed_row,
+                           c + (i0 * c_row + j) * size, c_row, bias_at, flags_now)  # fmt: skip
+
+
+@kernel
+def _tile_rows(like, m, n, k, a, a_row, a_k, b, b_row, c, c_row, bias, flags):
+    """C = A @ B, tile row by tile row: the rows of A that a tile reads stay in L1 while all panels of B pass by."""
+    tiles = (m + MAX_ROWS - 1) // MAX_ROWS
+    for tile in range(tiles):
+        i0, i1 = tile * m // tiles, (tile + 1) * m // tiles
+        gemm(like, i1 - i0, n, 1, k, a + i0 * a_row * like.itemsize, a_row, 0, a_k, b, 0, b_row,
+             c + i0 * c_row * like.itemsize, c_row, bias, flags)  # fmt: skip
 
 
 @kernel
@@ -178,7 +197,7 @@ def _flipped_chunk(chunk, dz, w, row_blocks, dx):
     i0 = panel * width
     columns = min(width, m - i0)
     c0, c1 = part * c // row_blocks, (part + 1) * c // row_blocks
-    dz_t, dx_t = stack(PACKED_B), stack(FLIPPED)
+    dz_t, dx_t = stack(FLIPPED_B), stack(FLIPPED)
     for n0 in range(0, n, DEPTH):
         depth = min(DEPTH, n - n0)
         transpose(dz, columns, depth, address(dz, i0 * n + n0), n, dz_t, width)

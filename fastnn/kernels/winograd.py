@@ -92,7 +92,7 @@ def _emit_transform(emit: Emitter, kind: int, masked: bool, arguments: dict[str,
         side, first = ("source", before) if image == 1 else ("to", after)
         for i in (first, first + 1):
             for j in (first - 2, first - 1):
-                emit.prefetch(at(side, i, j), image == 2)
+                emit.prefetch(at(side, i, j), 0, image == 2)
     half = []
     for j in range(before):
         column = [emit.load(at("source", i, j), 0, mask(1, i, j)) for i in range(before)]
