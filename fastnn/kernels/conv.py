@@ -18,10 +18,12 @@ from math import gcd
 
 from ._epilogue import activate, tile_flags
 from ._jit import kernel
+from ._lanes import LANES, add, load, store
 from ._math import BLOCK as COLUMNS
 from ._math import stack_block
 from ._memory import address, one, transpose
 from ._parallel import run
+from .narrow import input_chunk, input_step
 from ._simd import ACCUMULATE, VECTOR_BYTES, VECTORS, gemm
 from .activation import RELU
 
@@ -73,6 +75,11 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         run(_depthwise_input_chunk, dx.shape[0], work * 16, (dz, w, stride, padding, dilation, dx))
         return
     taps = w.size // w.shape[3]
+    step = input_step(w.shape, dz.shape[2], dx.shape[2], padding[1], dilation[1])
+    if groups == 1 and 2 * dx.shape[3] * dx.itemsize <= VECTOR_BYTES and stride[1] == 1 and step > 0:
+        bands = _bands(dx.shape[0], dx.shape[1])
+        run(input_chunk, dx.shape[0] * bands, work, (bands, step, dz, w, stride, padding, dilation, dx))
+        return
     if groups == 1 and 2 * dx.shape[3] * dx.itemsize <= VECTOR_BYTES and taps <= COLUMNS:
         transpose(w, taps, w.shape[3], address(w, 0), w.shape[3], address(scratch, 0), taps)
         run(_narrow_input_chunk, dx.shape[0], work, (dz, w, stride, padding, dilation, scratch, dx))
@@ -115,8 +122,8 @@ def _narrow_input_chunk(n, dz, w, stride, padding, dilation, transposed, dx):
     _, height, width, _ = dx.shape
     taps = taps_h * taps_w * c
     windows = stack_block(dx)
-    image = dx[n].reshape(-1)
-    image[:] = 0
+    base = n * height * width * c
+    dx[n] = 0
     step = COLUMNS // taps
     for i in range(rows):
         h = i * stride[0] - padding[0]
@@ -133,8 +140,9 @@ def _narrow_input_chunk(n, dz, w, stride, padding, dilation, transposed, dx):
                     for s in range(s0, s1, together):
                         at = ((h + r * dilation[0]) * width + v + s * dilation[1]) * c
                         source = (j * taps_h * taps_w + r * taps_w + s) * c
-                        for t in range(together * c):
-                            image[at + t] += windows[source + t]
+                        for t in range(0, together * c, LANES):
+                            room = together * c - t
+                            store(dx, base + at + t, room, add(load(dx, base + at + t, room), load(windows, source + t, room)))
 
 
 @kernel
