@@ -19,10 +19,15 @@ from math import gcd
 from ._epilogue import activate, tile_flags
 from ._jit import kernel
 from ._lanes import LANES, add, load, store
+import os
+FORCE=int(os.environ.get('FORCE','1'))
+SMALLC=int(os.environ.get('SMALLC','8'))
+from .imagewise import image_chunk, image_rows
 from ._math import BLOCK as COLUMNS
 from ._math import stack_block
 from ._memory import address, one, transpose
 from ._parallel import run
+from .narrowweights import narrow_weight_chunk, weight_pixels
 from .narrow import input_chunk, input_step
 from ._simd import ACCUMULATE, VECTOR_BYTES, VECTORS, gemm
 from .activation import RELU
@@ -43,8 +48,14 @@ def conv2d_scratch_size(x_shape, w_shape, y_shape, groups):
 @kernel
 def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, y):
     """y (N, P, Q, K) = f(x (N, H, W, C) * w (R, S, C/groups, K) + b); padding: (top, left), the rest follows from y."""
-    bands = _bands(y.shape[0], y.shape[1])
     work = y.size * w.size // w.shape[3] // 16
+    high = image_rows(x, w.shape, y.shape, stride, dilation)
+    if groups == 1 and high > 0 and FORCE:
+        images = (y.shape[0] + PANEL // y.itemsize - 1) // (PANEL // y.itemsize)
+        bands = _bands(images, y.shape[1])
+        run(image_chunk, images * bands, work, (bands, high, x, address(w, 0), w.shape[0], w.shape[1], b, stride, padding, dilation, tile_flags(activation), y))
+        return
+    bands = _bands(y.shape[0], y.shape[1])
     run(_forward_chunk, y.shape[0] * bands, work,
         (bands, x, w, b, stride, padding, dilation, groups, activation, alpha, y))  # fmt: skip
 
@@ -76,16 +87,23 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         return
     taps = w.size // w.shape[3]
     step = input_step(w.shape, dz.shape[2], dx.shape[2], padding[1], dilation[1])
-    if groups == 1 and 2 * dx.shape[3] * dx.itemsize <= VECTOR_BYTES and stride[1] == 1 and step > 0:
+    if groups == 1 and 2 * dx.shape[3] * dx.itemsize <= VECTOR_BYTES and stride[1] == 1 and step > 0 and dx.shape[3] <= SMALLC:
         bands = _bands(dx.shape[0], dx.shape[1])
         run(input_chunk, dx.shape[0] * bands, work, (bands, step, dz, w, stride, padding, dilation, dx))
         return
-    if groups == 1 and 2 * dx.shape[3] * dx.itemsize <= VECTOR_BYTES and taps <= COLUMNS:
+    if groups == 1 and 2 * dx.shape[3] * dx.itemsize <= VECTOR_BYTES and taps <= COLUMNS and SMALLC > 20:
         transpose(w, taps, w.shape[3], address(w, 0), w.shape[3], address(scratch, 0), taps)
         run(_narrow_input_chunk, dx.shape[0], work, (dz, w, stride, padding, dilation, scratch, dx))
         return
-    bands = _bands(dx.shape[0], dx.shape[1])
     _flip(w, stride, padding, dilation, groups, scratch)
+    high = image_rows(dz, w.shape, dx.shape, stride, dilation)
+    if groups == 1 and high > 0 and stride[0] == 1 and stride[1] == 1 and FORCE:
+        images = (dx.shape[0] + PANEL // dx.itemsize - 1) // (PANEL // dx.itemsize)
+        bands = _bands(images, dx.shape[1])
+        pads = (w.shape[0] - 1) * dilation[0] - padding[0], (w.shape[1] - 1) * dilation[1] - padding[1]
+        run(image_chunk, images * bands, work, (bands, high, dz, address(scratch, 0), w.shape[0], w.shape[1], w.reshape(-1)[:0], stride, pads, dilation, 0, dx))
+        return
+    bands = _bands(dx.shape[0], dx.shape[1])
     run(_input_chunk, dx.shape[0] * bands, work, (bands, dz, w, stride, padding, dilation, groups, scratch, dx))
 
 
@@ -272,6 +290,8 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
     work = dz.size * dw.size // k // 16
     if groups == k and dw.shape[2] == 1:
         run(_depthwise_weight_chunk, parts, work * 16, (parts, x, dz, stride, padding, dilation, scratch, dw))
+    elif groups == 1 and FORCE and weight_pixels(x, dw, dz.shape[2], stride, dilation) != 0:
+        run(narrow_weight_chunk, parts, work, (parts, weight_pixels(x, dw, dz.shape[2], stride, dilation), x, dz, stride, padding, dilation, scratch, dw))
     else:
         blocks = groups * ((k // groups + BLOCK - 1) // BLOCK)
         run(_weight_chunk, parts * blocks, work, (parts, x, dz, stride, padding, dilation, groups, scratch, dw))
