@@ -72,7 +72,7 @@ def _max_rows(chunk, rows, x, size, stride, padding, index, y):
 
 @kernel
 def _by_two(c, size):
-    """Say whether two windows' channels fit into a vector, and how common the window is: (64, 28, 28, 6) in ... us."""
+    """Say whether two 2x2 windows share a vector: (64, 28, 28, 6) forward in 39 us, 68 one by one; backward 39, 70."""
     return MASKS_ARE_FREE and c < LANES and 2 * c <= LANES and size[0] == 2 and size[1] == 2
 
 
@@ -156,15 +156,16 @@ def _max_back_rows(chunk, rows, index, dy, size, stride, padding, dx):
 
 @kernel
 def _max_back_pairs(index, dy, windows, count, stride, padding, tap, row, dx):
+    """A row of dx and one of 2x2 windows, 2 pixels apart; `tap`: of the windows' first pixel in that row."""
     _, _, w, c = dx.shape
     wanted = pair(spread(index, tap), spread(index, tap + 1), c)
     for q in range(count):
         left, at = q * stride - padding, windows + q * c
         share = where_equal(load_pair(index, at, at, c), wanted, load_pair(dy, at, at, c))
         to = (row * w + left) * c
-        if left >= 0 and (left * c + LANES) <= w * c:
-            store(dx, to, LANES, share)
-        elif 0 <= left:
+        if left >= 0 and left * c + LANES <= w * c:
+            store(dx, to, LANES, share)  # whole, zeros at its end: they are overwritten, or belong there
+        elif left >= 0:
             store(dx, to, min(2, w - left) * c, share)
         else:
             share = where_equal(load(index, at, c), spread(index, tap + 1), load(dy, at, c))
