@@ -16,7 +16,7 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic, models, register_model
 
 LANES = 16
-_MASKS_ARE_FREE = "+avx512bw" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+MASKS_ARE_FREE = "+avx512bw" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
 
 
 class Lanes(types.Type):  # type: ignore[misc]
@@ -61,6 +61,26 @@ def load(typingctx: Any, array: Any, at: Any, channels: Any) -> Any:
 
 
 @intrinsic
+def load_pair(typingctx: Any, array: Any, at: Any, then: Any, channels: Any) -> Any:
+    """Return in the first lanes `channels` elements from `at` on, in the next as many those from `then` on; zeros."""
+    lanes = Lanes(array.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        _, at, then, channels = values
+        result = context.get_constant_null(lanes)
+        size = ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
+        first, both = _mask(builder, channels), _mask(builder, builder.add(channels, channels))
+        second = builder.and_(both, builder.not_(first))
+        for start, mask in ((at, first), (builder.sub(then, channels), second)):
+            pointer = _pointer(context, builder, array, values[0], start, lanes)
+            arguments = [pointer, size, mask, result]
+            result = _call(builder, f"llvm.masked.load.{_suffix(array)}.p0", result.type, arguments)
+        return result
+
+    return lanes(array, types.intp, types.intp, types.intp), codegen
+
+
+@intrinsic
 def store(typingctx: Any, array: Any, at: Any, channels: Any, value: Any) -> Any:
     """Write the lanes to the C-contiguous array from `at` on; where `channels` are fewer, only so many."""
 
@@ -90,6 +110,16 @@ def spread(typingctx: Any, array: Any, value: Any) -> Any:
         return _spread(builder, context.cast(builder, values[1], value, array.dtype))
 
     return lanes(array, value), codegen
+
+
+@intrinsic
+def pair(typingctx: Any, first: Any, second: Any, channels: Any) -> Any:
+    """Return `first` in the first `channels` lanes, `second` in the others."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.select(_mask(builder, values[2]), values[0], values[1])
+
+    return first(first, first, types.intp), codegen
 
 
 @intrinsic
@@ -142,7 +172,7 @@ def _spread(builder: Any, value: Any) -> Any:
 
 def _whole_or_masked(builder: Any, channels: Any, whole: Callable[[], None], masked: Callable[[], None]) -> None:
     """Emit a masked access where masks are free, else a branch: without AVX-512 they cost one branch per lane."""
-    if _MASKS_ARE_FREE:
+    if MASKS_ARE_FREE:
         masked()
         return
     enough = builder.icmp_signed(">=", channels, ir.Constant(ir.IntType(64), LANES))

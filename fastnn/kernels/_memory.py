@@ -9,6 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from ._jit import Primitive
 from ._simd import VECTOR_BYTES, Emitter, call, lanes
@@ -72,8 +73,11 @@ def _make_transpose(transpose_block: Any, lanes: int) -> Any:
     itemsize = VECTOR_BYTES // lanes
 
     def transpose(rows: int, columns: int, source: int, source_row: int, to: int, to_row: int) -> None:
-        for i in range(0, rows, lanes):
-            for j in range(0, columns, lanes):
+        # The last block may overlap the one before it: whole blocks need no masks.
+        for block in range(0, rows, lanes):
+            i = max(0, min(block, rows - lanes))
+            for across in range(0, columns, lanes):
+                j = max(0, min(across, columns - lanes))
                 transpose_block(
                     source + (i * source_row + j) * itemsize, source_row, to + (j * to_row + i) * itemsize, to_row,
                     min(lanes, rows - i), min(lanes, columns - j),
@@ -174,3 +178,21 @@ def stack(typingctx: Any, size: Any) -> Any:
         return builder.ptrtoint(memory, ir.IntType(64))
 
     return types.intp(size), codegen
+
+
+@intrinsic(prefer_literal=True)
+def stack_array(typingctx: Any, like: Any, size: Any) -> Any:
+    """Return a new 1-D array of `size` (a constant) elements of like's type on the stack, valid in this call only."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        array = context.make_array(signature.return_type)(context, builder)
+        element = context.get_data_type(signature.return_type.dtype)
+        with builder.goto_entry_block():
+            memory = builder.alloca(element, ir.Constant(ir.IntType(64), size.literal_value))
+            memory.align = 64
+        itemsize = context.get_constant(types.intp, context.get_abi_sizeof(element))
+        shape = context.get_constant(types.intp, size.literal_value)
+        populate_array(array, data=memory, shape=[shape], strides=[itemsize], itemsize=itemsize, meminfo=None)
+        return array._getvalue()
+
+    return types.Array(like.dtype, 1, "C")(like, size), codegen

@@ -7,8 +7,7 @@ Pixels whose window crosses the left or right edge are taken column by column, a
 The input gradient is the same convolution with flipped, transposed weights, one set for each residue of the stride. The
 weight gradient uses the same tile with inputs as rows and pixels as the inner index.
 
-Depthwise convolution (one input and one output channel in each group) has no products to tile; its loops run over the
-channels, which are contiguous.
+Channels that leave vectors empty take other ways: narrow.py. Depthwise convolution has no products: depthwise.py.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -18,15 +17,15 @@ from math import gcd
 
 from ._epilogue import activate, tile_flags
 from ._jit import kernel
-from ._math import BLOCK as COLUMNS
-from ._math import stack_block
 from ._memory import address, one, transpose
 from ._parallel import run
 from ._simd import ACCUMULATE, VECTOR_BYTES, VECTORS, gemm
+from ._windows import CHUNKS, bands, inside
 from .activation import RELU
+from .depthwise import depthwise_input_chunk, depthwise_rows, depthwise_weight_chunk
+from .narrow import image_chunk, image_groups, image_rows, pixel_chunk, pixel_step, weight_chunk, weight_pixels
 from .winograd import winograd, winograd_scratch_size, winograd_weight_gradient
 
-CHUNKS = 8  # wanted at least, for the thread pool
 BLOCK = 64  # output channels in one chunk of the weight gradient
 HEAVY = 1 << 20  # bytes of weights that stay in L2 beside the image: half of it on server cores
 PANEL = VECTORS * VECTOR_BYTES
@@ -63,20 +62,26 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
         winograd(x, address(w, 0), address(b, 0) if b.size > 0 else 0, padding, activation, alpha,
                  address(scratch, 0), y)  # fmt: skip
         return
-    bands = _bands(y.shape[0], y.shape[1])
     work = y.size * w.size // w.shape[3] // 16
-    run(_forward_chunk, y.shape[0] * bands, work,
-        (bands, x, w, b, stride, padding, dilation, groups, activation, alpha, y))  # fmt: skip
+    high = image_rows(x, w.shape, y.shape, stride, dilation, groups)
+    if high > 0:
+        cut = bands(image_groups(x), y.shape[1])
+        run(image_chunk, image_groups(x) * cut, work, (cut, high, x, address(w, 0), w.shape[0], w.shape[1], b,
+            stride, padding, dilation, activation, alpha, y))  # fmt: skip
+        return
+    cut = bands(y.shape[0], y.shape[1])
+    run(_forward_chunk, y.shape[0] * cut, work,
+        (cut, x, w, b, stride, padding, dilation, groups, activation, alpha, y))  # fmt: skip
 
 
 @kernel
-def _forward_chunk(chunk, bands, x, w, b, stride, padding, dilation, groups, activation, alpha, y):
+def _forward_chunk(chunk, cut, x, w, b, stride, padding, dilation, groups, activation, alpha, y):
     (_, height, width, c), (taps_h, taps_w, cg, k) = x.shape, w.shape
     rows, columns = y.shape[1:3]
-    n, band = chunk // bands, chunk % bands
-    first, last = band * rows // bands, (band + 1) * rows // bands
+    n, band = chunk // cut, chunk % cut
+    first, last = band * rows // cut, (band + 1) * rows // cut
     if groups == k and cg == 1:
-        _depthwise_rows(x[n], w, b, stride, padding, dilation, first, last, activation == RELU, y[n])
+        depthwise_rows(x, n, w, b, stride, padding, dilation, first, last, activation == RELU, y)
     else:
         block = _channel_block(taps_h * taps_w * cg, k, groups, x.itemsize)
         for k0 in range(0, k, block):
@@ -92,28 +97,34 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
     """dx (N, H, W, C) from dz (N, P, Q, K)."""
     work = dz.size * w.size // w.shape[3] // 16
     if groups == w.shape[3] and w.shape[2] == 1:
-        run(_depthwise_input_chunk, dx.shape[0], work * 16, (dz, w, stride, padding, dilation, dx))
+        run(depthwise_input_chunk, dx.shape[0], work * 16, (dz, w, stride, padding, dilation, dx))
         return
-    taps = w.size // w.shape[3]
-    if groups == 1 and 2 * dx.shape[3] * dx.itemsize <= VECTOR_BYTES and taps <= COLUMNS:
-        transpose(w, taps, w.shape[3], address(w, 0), w.shape[3], address(scratch, 0), taps)
-        run(_narrow_input_chunk, dx.shape[0], work, (dz, w, stride, padding, dilation, scratch, dx))
+    high = image_rows(dz, w.shape, dx.shape, stride, dilation, groups) if stride[0] == stride[1] == 1 else 0
+    step = pixel_step(w.shape, dz, dx, stride, padding, dilation, groups)
+    cut = bands(dx.shape[0], dx.shape[1])
+    if step > 0 and (dx.shape[3] <= 2 or high == 0):
+        run(pixel_chunk, dx.shape[0] * cut, work, (cut, step, dz, w, stride, padding, dilation, dx))
         return
-    bands = _bands(dx.shape[0], dx.shape[1])
     _flip(w, stride, padding, dilation, groups, scratch)
     if _is_winograd(dz.shape, w.shape, stride, dilation, groups):
         padding = (2 - padding[0], 2 - padding[1])
         winograd(dz, address(scratch, 0), 0, padding, 0, 0.0, address(scratch, w.size), dx)
         return
-    run(_input_chunk, dx.shape[0] * bands, work, (bands, dz, w, stride, padding, dilation, groups, scratch, dx))
+    if high > 0:
+        cut = bands(image_groups(dz), dx.shape[1])
+        opposite = ((w.shape[0] - 1) * dilation[0] - padding[0], (w.shape[1] - 1) * dilation[1] - padding[1])
+        run(image_chunk, image_groups(dz) * cut, work, (cut, high, dz, address(scratch, 0), w.shape[0], w.shape[1],
+            dx.reshape(-1)[:0], stride, opposite, dilation, 0, 0.0, dx))  # fmt: skip
+        return
+    run(_input_chunk, dx.shape[0] * cut, work, (cut, dz, w, stride, padding, dilation, groups, scratch, dx))
 
 
 @kernel
-def _input_chunk(chunk, bands, dz, w, stride, padding, dilation, groups, flipped, dx):
+def _input_chunk(chunk, cut, dz, w, stride, padding, dilation, groups, flipped, dx):
     (_, rows, columns, k), (taps_h, taps_w, _, _) = dz.shape, w.shape
     _, height, width, c = dx.shape
-    n, band = chunk // bands, chunk % bands
-    h0, h1 = band * height // bands, (band + 1) * height // bands
+    n, band = chunk // cut, chunk % cut
+    h0, h1 = band * height // cut, (band + 1) * height // cut
     offset = 0
     for i in range(stride[0]):
         _, _, count_h, pad_h, spread_h = _residue(i, stride[0], dilation[0], padding[0], taps_h)
@@ -128,39 +139,6 @@ def _input_chunk(chunk, bands, dz, w, stride, padding, dilation, groups, flipped
                        address(dx, ((n * height + i) * width + j) * c + c0), first, last,
                        (width - j + stride[1] - 1) // stride[1], stride[0] * width * c, stride[1] * c)  # fmt: skip
             offset += count_h * count_w * k // groups * c
-
-
-@kernel
-def _narrow_input_chunk(n, dz, w, stride, padding, dilation, transposed, dx):
-    """The input gradient of image n where a pixel's channels would leave most of a vector empty.
-
-    A product gives the gradients of all inputs of some windows side by side; they are then added where they belong.
-    """
-    _, rows, columns, k = dz.shape
-    taps_h, taps_w, c, _ = w.shape
-    _, height, width, _ = dx.shape
-    taps = taps_h * taps_w * c
-    windows = stack_block(dx)
-    image = dx[n].reshape(-1)
-    image[:] = 0
-    step = COLUMNS // taps
-    for i in range(rows):
-        h = i * stride[0] - padding[0]
-        r0, r1 = _inside(h, dilation[0], taps_h, height)
-        for j0 in range(0, columns, step):
-            count = min(step, columns - j0)
-            gemm(dz, count, taps, 1, k, address(dz, ((n * rows + i) * columns + j0) * k), k, 0, 1,
-                 address(transposed, 0), 0, taps, address(windows, 0), taps, 0, 0)  # fmt: skip
-            for j in range(count):
-                v = (j0 + j) * stride[1] - padding[1]
-                s0, s1 = _inside(v, dilation[1], taps_w, width)
-                together = max(1, s1 - s0) if dilation[1] == 1 else 1
-                for r in range(r0, r1):
-                    for s in range(s0, s1, together):
-                        at = ((h + r * dilation[0]) * width + v + s * dilation[1]) * c
-                        source = (j * taps_h * taps_w + r * taps_w + s) * c
-                        for t in range(together * c):
-                            image[at + t] += windows[source + t]
 
 
 @kernel
@@ -200,20 +178,6 @@ def _flip(w, stride, padding, dilation, groups, flipped):
 
 
 @kernel
-def _bands(images, rows):
-    """Return into how many bands of rows each image is cut, so that few images still make enough chunks."""
-    return max(1, min(rows, CHUNKS // images))
-
-
-@kernel
-def _inside(first, dilation, taps, size):
-    """Return the range of taps t < taps with 0 <= first + t*dilation < size."""
-    low = max(0, (dilation - 1 - first) // dilation)
-    high = min(taps, (size - 1 - first) // dilation + 1)
-    return low, max(low, high)
-
-
-@kernel
 def _complete(stride, padding, dilation, taps, size, low, high):
     """Return the part of the outputs low..high-1 whose whole window lies inside the image, along one axis."""
     first = max(low, (padding + stride - 1) // stride)
@@ -239,7 +203,7 @@ def _image(like, x, height, width, c, w, taps_h, taps_w, cg, k, count_k, bias, s
     down, along = dilation[0] * width * c, dilation[1] * c
     for i in range(i0, i1):
         h = i * stride[0] - padding[0]
-        r0, r1 = _inside(h, dilation[0], taps_h, height)
+        r0, r1 = inside(h, dilation[0], taps_h, height)
         from_x = (h + r0 * dilation[0]) * width * c
         from_w = r0 * taps_w * cg * k
         if left < right:
@@ -252,7 +216,7 @@ def _image(like, x, height, width, c, w, taps_h, taps_w, cg, k, count_k, bias, s
             if left <= j < right or (top <= i < bottom and i > top):
                 continue  # done above, or with the column's first complete window
             v = j * stride[1] - padding[1]
-            s0, s1 = _inside(v, dilation[1], taps_w, width)
+            s0, s1 = inside(v, dilation[1], taps_w, width)
             count = bottom - top if i == top and top < bottom else 1
             _pixels(like, count, r1 - r0, s1 - s0, x + (from_x + (v + s0 * dilation[1]) * c) * size, x_row, down, along,
                     w + (from_w + s0 * cg * k) * size, taps_w, cg, k, count_k, groups,
@@ -288,10 +252,13 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
     k = dz.shape[3]
     parts, step = min(x.shape[0], CHUNKS), dw.size + k
     work = dz.size * dw.size // k // 16
+    pixels = weight_pixels(x, dz, dw, stride, dilation, groups)
     if _is_winograd(dz.shape, dw.shape, stride, dilation, groups):
         parts, step = winograd_weight_gradient(x, dz, padding, address(scratch, 0))
     elif groups == k and dw.shape[2] == 1:
-        run(_depthwise_weight_chunk, parts, work * 16, (parts, x, dz, stride, padding, dilation, scratch, dw))
+        run(depthwise_weight_chunk, parts, work * 16, (parts, x, dz, stride, padding, dilation, scratch, dw))
+    elif pixels != 0:
+        run(weight_chunk, parts, work, (parts, pixels, x, dz, stride, padding, dilation, scratch, dw))
     else:
         blocks = groups * ((k // groups + BLOCK - 1) // BLOCK)
         run(_weight_chunk, parts * blocks, work, (parts, x, dz, stride, padding, dilation, groups, scratch, dw))
@@ -320,11 +287,11 @@ def _weight_chunk(chunk, parts, x, dz, stride, padding, dilation, groups, scratc
                 _add_weights(x, dz, where, 0, taps_w, left, right, stride, padding, dilation, dw, sums)
                 for j in range(columns):
                     if not left <= j < right:
-                        s0, s1 = _inside(j * stride[1] - padding[1], 1, taps_w, width)
+                        s0, s1 = inside(j * stride[1] - padding[1], 1, taps_w, width)
                         _add_weights(x, dz, where, s0, s1 - s0, j, j + 1, stride, padding, dilation, dw, sums)
             else:
                 for s in range(taps_w):
-                    j0, j1 = _inside(s * dilation[1] - padding[1], stride[1], columns, width)
+                    j0, j1 = inside(s * dilation[1] - padding[1], stride[1], columns, width)
                     _add_weights(x, dz, where, s, 1, j0, j1, stride, padding, dilation, dw, sums)
         pixels = dz.shape[1] * columns
         gemm(x, 1, channels, 1, pixels, one(x), 0, 0, 0, address(dz, n * pixels * k + at), 0, k,
@@ -339,7 +306,7 @@ def _add_weights(x, dz, where, s, taps, j0, j1, stride, padding, dilation, dw, s
     _, rows, columns, k = dz.shape
     _, taps_w, cg, _ = dw.shape
     u = r * dilation[0] - padding[0]
-    i0, i1 = _inside(u, stride[0], rows, height)
+    i0, i1 = inside(u, stride[0], rows, height)
     if j0 < j1 and i0 < i1 and taps > 0:
         h, v = i0 * stride[0] + u, j0 * stride[1] + s * dilation[1] - padding[1]
         x_row, x_pixel, outer, inner = stride[0] * width * c, stride[1] * c, i1 - i0, j1 - j0
@@ -367,71 +334,3 @@ def _sum_chunk(chunk, parts, step, scratch, dw, db):
             for part in range(1, parts):
                 total += scratch[part * step + size + i]
             db[i] = total
-
-
-@kernel
-def _depthwise_rows(x, w, b, stride, padding, dilation, i0, i1, relu, y):
-    """Output rows i0..i1-1 of one image. x (H, W, C), w (R, S, 1, C), y (P, Q, C)."""
-    for i in range(i0, i1):
-        h = i * stride[0] - padding[0]
-        r0, r1 = _inside(h, dilation[0], w.shape[0], x.shape[0])
-        for j in range(y.shape[1]):
-            v = j * stride[1] - padding[1]
-            s0, s1 = _inside(v, dilation[1], w.shape[1], x.shape[1])
-            out = y[i, j]
-            out[:] = 0
-            if b.size > 0:
-                out[:] = b
-            for r in range(r0, r1):
-                for s in range(s0, s1):
-                    source, taps = x[h + r * dilation[0], v + s * dilation[1]], w[r, s, 0]
-                    for c in range(out.size):
-                        out[c] += source[c] * taps[c]
-            if relu:
-                for c in range(out.size):
-                    out[c] = 0 if out[c] < 0 else out[c]
-
-
-@kernel
-def _depthwise_input_chunk(n, dz, w, stride, padding, dilation, dx):
-    """The input gradient of image n: every output adds to the inputs of its window."""
-    _, height, width, _ = dx.shape
-    dx[n] = 0
-    for i in range(dz.shape[1]):
-        h = i * stride[0] - padding[0]
-        r0, r1 = _inside(h, dilation[0], w.shape[0], height)
-        for j in range(dz.shape[2]):
-            v = j * stride[1] - padding[1]
-            s0, s1 = _inside(v, dilation[1], w.shape[1], width)
-            given = dz[n, i, j]
-            for r in range(r0, r1):
-                for s in range(s0, s1):
-                    out, taps = dx[n, h + r * dilation[0], v + s * dilation[1]], w[r, s, 0]
-                    for c in range(given.size):
-                        out[c] += given[c] * taps[c]
-
-
-@kernel
-def _depthwise_weight_chunk(part, parts, x, dz, stride, padding, dilation, scratch, dw):
-    """The sums over one part of the images: every output adds to the gradients of its window's taps."""
-    images, height, width, k = x.shape
-    taps_h, taps_w, _, _ = dw.shape
-    sums = scratch[part * (dw.size + k) : (part + 1) * (dw.size + k)]  # dw's, then db's
-    sums[:] = 0
-    db = sums[dw.size :]
-    for n in range(part * images // parts, (part + 1) * images // parts):
-        for i in range(dz.shape[1]):
-            h = i * stride[0] - padding[0]
-            r0, r1 = _inside(h, dilation[0], taps_h, height)
-            for j in range(dz.shape[2]):
-                v = j * stride[1] - padding[1]
-                s0, s1 = _inside(v, dilation[1], taps_w, width)
-                given = dz[n, i, j]
-                for c in range(k):
-                    db[c] += given[c]
-                for r in range(r0, r1):
-                    for s in range(s0, s1):
-                        source = x[n, h + r * dilation[0], v + s * dilation[1]]
-                        to = sums[(r * taps_w + s) * k : (r * taps_w + s + 1) * k]
-                        for c in range(k):
-                            to[c] += source[c] * given[c]

@@ -12,7 +12,7 @@ before it. Fewer channels than a vector has lanes are loaded and stored under a 
 from __future__ import annotations
 
 from ._jit import kernel
-from ._lanes import LANES, add, larger, load, multiply, spread, store, where_equal
+from ._lanes import LANES, MASKS_ARE_FREE, add, larger, load, load_pair, multiply, pair, spread, store, where_equal
 from ._math import CHUNK
 from ._parallel import run
 
@@ -36,7 +36,15 @@ def _max_rows(chunk, rows, x, size, stride, padding, index, y):
     for row in range(chunk * rows, min((chunk + 1) * rows, y.shape[0] * y.shape[1])):
         top = row % y.shape[1] * stride[0] - padding[0]
         r0, r1 = max(0, -top), min(size[0], h - top)
+        first, last = 0, 0  # windows taken by two
+        if _by_two(c, size) and r1 - r0 == 2:
+            first, last = _complete_pairs(w, stride[1], padding[1], y.shape[2])
+            start = ((row // y.shape[1] * h + top) * w - padding[1]) * c
+            for q in range(first, last, 2):
+                _max_pair(x, start + q * stride[1] * c, stride[1] * c, w * c, index, (row * y.shape[2] + q) * c, c, y)
         for q in range(y.shape[2]):
+            if first <= q < last:
+                continue
             left = q * stride[1] - padding[1]
             s0, s1 = max(0, -left), min(size[1], w - left)
             start = ((row // y.shape[1] * h + top) * w + left) * c
@@ -63,6 +71,35 @@ def _max_rows(chunk, rows, x, size, stride, padding, index, y):
 
 
 @kernel
+def _by_two(c, size):
+    """Say whether two 2x2 windows share a vector: (64, 28, 28, 6) forward in 39 us, 68 one by one; backward 39, 70."""
+    return MASKS_ARE_FREE and c < LANES and 2 * c <= LANES and size[0] == 2 and size[1] == 2
+
+
+@kernel
+def _complete_pairs(w, stride, padding, count):
+    """Return the first of the 2x2 windows that lie inside a row of w pixels, and the end of an even number of them."""
+    first = (padding + stride - 1) // stride
+    last = min(count, (w - 2 + padding) // stride + 1)
+    return first, first + max(0, last - first) // 2 * 2
+
+
+@kernel
+def _max_pair(x, start, apart, below, index, out, c, y):
+    """The 2x2 windows at `start` and `apart` elements after it."""
+    best, place = load_pair(x, start, start + apart, c), spread(index, 0)
+    start += c
+    best, place = larger(best, place, load_pair(x, start, start + apart, c), spread(index, 1))
+    start += below - c
+    best, place = larger(best, place, load_pair(x, start, start + apart, c), spread(index, 2))
+    start += c
+    best, place = larger(best, place, load_pair(x, start, start + apart, c), spread(index, 3))
+    store(y, out, 2 * c, best)
+    if index.size > 0:
+        store(index, out, 2 * c, place)
+
+
+@kernel
 def max_pool2d_backward(index, dy, size, stride, padding, dx):
     """dx (N, H, W, C) = dy (N, P, Q, C) added at the pixel that `index` names in each window, else 0."""
     rows = _rows(dx.size, dx)
@@ -76,6 +113,7 @@ def _max_back_rows(chunk, rows, index, dy, size, stride, padding, dx):
     p_count, q_count = dy.shape[1:3]
     last_channel = max(0, c - LANES)
     apart = stride[0] >= size[0] and stride[1] >= size[1]
+    by_two = _by_two(c, size)
     gaps = stride[1] > size[1] or q_count * stride[1] - padding[1] < w
     for row in range(chunk * rows, min((chunk + 1) * rows, dx.shape[0] * dx.shape[1])):
         lower = row % h + padding[0]
@@ -85,6 +123,9 @@ def _max_back_rows(chunk, rows, index, dy, size, stride, padding, dx):
         if apart:  # at most one window sees a pixel: each window is read once
             if gaps or r_last >= size[0]:
                 _clear(row * w * c, w * c, c, dx)
+            if by_two and stride[1] == 2 and r_last < size[0]:
+                _max_back_pairs(index, dy, windows, q_count, stride[1], padding[1], 2 * r_last, row, dx)
+                continue
             for q in range(q_count if r_last < size[0] else 0):
                 left = q * stride[1] - padding[1]
                 s0, s1 = max(0, -left), min(size[1], w - left)
@@ -111,6 +152,24 @@ def _max_back_rows(chunk, rows, index, dy, size, stride, padding, dx):
                         total = add(total, where_equal(place, spread(index, r * size[1] + s), value))
                         q, s = q - 1, s + stride[1]
                 store(dx, (row * w + j) * c + at, c, total)
+
+
+@kernel
+def _max_back_pairs(index, dy, windows, count, stride, padding, tap, row, dx):
+    """A row of dx and one of 2x2 windows, 2 pixels apart; `tap`: of the windows' first pixel in that row."""
+    _, _, w, c = dx.shape
+    wanted = pair(spread(index, tap), spread(index, tap + 1), c)
+    for q in range(count):
+        left, at = q * stride - padding, windows + q * c
+        share = where_equal(load_pair(index, at, at, c), wanted, load_pair(dy, at, at, c))
+        to = (row * w + left) * c
+        if left >= 0 and left * c + LANES <= w * c:
+            store(dx, to, LANES, share)  # whole, zeros at its end: they are overwritten, or belong there
+        elif left >= 0:
+            store(dx, to, min(2, w - left) * c, share)
+        else:
+            share = where_equal(load(index, at, c), spread(index, tap + 1), load(dy, at, c))
+            store(dx, to + c, c, share)
 
 
 @kernel

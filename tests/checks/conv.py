@@ -79,6 +79,16 @@ _PLAIN_EXAMPLES = [
     Conv2DCase(1, (6, 6), 17, 17, (3, 3), stride=(2, 1), groups=17, padding=(1, 1), after=(1, 1)),  # depthwise
     Conv2DCase(1, (5, 5), 4, 8, (3, 3), groups=4, dilation=(2, 2), bias=False),  # depthwise, multiplier 2
     Conv2DCase(3, (6, 6), 32, 64, (3, 3), padding=(1, 1), after=(1, 1), activation=2),
+    # few channels: images as lanes
+    Conv2DCase(33, (4, 5), 3, 6, (3, 3), padding=(1, 1), after=(1, 1), activation=1),
+    Conv2DCase(32, (5, 3), 2, 5, (2, 3), stride=(2, 1), padding=(4, 5), dilation=(2, 1), activation=9),
+    Conv2DCase(35, (3, 3), 6, 20, (3, 2), padding=(5, 0), after=(0, 4), bias=False),
+    # pixels as lanes: several steps of them, dilation, padding beyond the kernel
+    Conv2DCase(1, (3, 70), 3, 4, (3, 3), padding=(1, 1), after=(1, 1)),
+    Conv2DCase(1, (7, 9), 1, 3, (3, 2), stride=(2, 1), dilation=(2, 3), padding=(7, 6), after=(5, 6)),
+    # several pixels side by side, one left over; outputs as rows
+    Conv2DCase(2, (6, 9), 1, 6, (5, 5), stride=(1, 2), padding=(2, 3), after=(2, 3)),
+    Conv2DCase(1, (4, 6), 5, 20, (5, 5), padding=(2, 6), after=(2, 0), dilation=(2, 1)),
 ]
 # Enough work for Winograd's products: partial tiles, channels that fill no vector, blocks of many and of few tiles
 WINOGRAD_EXAMPLES = [

@@ -70,6 +70,11 @@ _PLAIN_EXAMPLES = [
     PoolCase(1, (6, 9), 4, (3, 2), (1, 3), padding=(1, 1), ceil_mode=True, values="nan"),
     PoolCase(1, (5, 6), 8, (3, 3), (1, 1), padding=(1, 1), values="-inf"),
     PoolCase(2, (8, 7), 5, (2, 3), (4, 5), values="ties"),  # the stride skips pixels
+    # two windows in a vector: odd widths, padding, overlap, gaps
+    PoolCase(2, (5, 9), 6, (2, 2), (2, 2), values="ties"),
+    PoolCase(1, (4, 7), 8, (2, 2), (2, 2), padding=(1, 1), values="nan"),
+    PoolCase(1, (5, 6), 5, (2, 2), (1, 1), ceil_mode=True),
+    PoolCase(2, (4, 12), 7, (2, 2), (3, 3), values="-inf"),
     PoolCase(1, (4, 3), 16, (4, 3), (1, 1), count_include_pad=False),  # the whole image
 ]
 POOL_EXAMPLES = [replace(case, dtype=dtype) for case in _PLAIN_EXAMPLES for dtype in FLOATS]

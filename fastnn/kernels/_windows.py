@@ -1,0 +1,22 @@
+"""Which taps of a window lie inside the image, and how images are cut into chunks: shared by all convolutions."""
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+from ._jit import kernel
+
+CHUNKS = 8  # wanted at least, for the thread pool
+
+
+@kernel
+def bands(images, rows):
+    """Return into how many bands of rows each image is cut, so that few images still make enough chunks."""
+    return max(1, min(rows, CHUNKS // images))
+
+
+@kernel
+def inside(first, dilation, taps, size):
+    """Return the range of taps t < taps with 0 <= first + t*dilation < size."""
+    low = max(0, (dilation - 1 - first) // dilation)
+    high = min(taps, (size - 1 - first) // dilation + 1)
+    return low, max(low, high)
