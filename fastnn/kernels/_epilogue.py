@@ -11,7 +11,6 @@ from typing import Any
 
 from llvmlite import ir
 from numba import carray, types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._jit import Primitive
@@ -37,7 +36,7 @@ _PRIMITIVES = {
 @intrinsic
 def activate(typingctx: Any, like: Any, activation: Any, alpha: Any, values: Any, count: Any) -> Any:
     """Replace the `count` elements at the address `values` by f of them. Not for RELU: see `tile_flags`."""
-    symbol = _PRIMITIVES[like.dtype].symbol
+    primitive = _PRIMITIVES[like.dtype]
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, activation, alpha, values, count = arguments
@@ -45,8 +44,7 @@ def activate(typingctx: Any, like: Any, activation: Any, alpha: Any, values: Any
         with builder.if_then(builder.icmp_signed(">", activation, ir.Constant(i64, RELU))):
             pointer = builder.inttoptr(values, context.get_value_type(like.dtype).as_pointer())
             function_type = ir.FunctionType(ir.VoidType(), [i64, ir.DoubleType(), pointer.type, i64])
-            function = cgutils.get_or_insert_function(builder.module, function_type, symbol)
-            builder.call(function, [activation, alpha, pointer, count])
+            builder.call(primitive.declare(context, builder, function_type), [activation, alpha, pointer, count])
         return context.get_dummy_value()
 
     return types.void(like, types.intp, types.float64, types.intp, types.intp), codegen

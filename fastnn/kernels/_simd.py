@@ -304,7 +304,7 @@ def call(primitive: Primitive, like: Any, count: int) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         function_type = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * count)
-        builder.call(cgutils.get_or_insert_function(builder.module, function_type, primitive.symbol), values[1:])
+        builder.call(primitive.declare(context, builder, function_type), values[1:])
         return context.get_dummy_value()
 
     return types.void(like, *[types.intp] * count), codegen

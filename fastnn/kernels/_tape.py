@@ -2,8 +2,8 @@
 
 A `Tape` has the operations' names. It runs an operation and remembers the call as a row: the address of a small
 function, and the words (addresses, shapes, numbers) that this function loads and passes to the kernel. `repeat` is a
-loop over the rows. So a training step of any model costs one call, and nothing is compiled for a model: the small
-functions depend on the types of a kernel's arguments only, and lie in the disk cache.
+loop over the rows. So a training step of any model costs one call, and nothing is compiled for a model: each operation
+has its small function beside it, see `words_function` in `_jit.py`.
 
 What changes from step to step is *live*: an array that was declared (its data moves), or a `Live` number.
 """
@@ -11,7 +11,6 @@ What changes from step to step is *live*: an array that was declared (its data m
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,17 +18,12 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from ._jit import kernel, load_or_emit
+from ._jit import kernel, words_function
 
 Array = np.ndarray
 _I64 = ir.IntType(64)
-
-# The small functions of this process, and the compiled code that they lie in.
-_addresses: dict[str, int] = {}
-_libraries: list[Any] = []
 
 
 class LiveInt(int):
@@ -52,11 +46,10 @@ class Tape:
     live_arrays: list[Array]
     guard: int = 0
     words: list[int] = field(default_factory=list)
-    rows: list[tuple[str, int]] = field(default_factory=list)  # the small function's name, and where its words begin
+    rows: list[tuple[int, int]] = field(default_factory=list)  # a small function's address, and where its words begin
     places: list[tuple[int, int, int]] = field(default_factory=list)  # of a live word: place, live number, offset
     numbers: list[LiveInt | LiveFloat] = field(default_factory=list)
     kept: list[Any] = field(default_factory=list)
-    callers: dict[str, Callable[[ir.Module], None]] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
         operation = getattr(self.operations, name)
@@ -83,11 +76,8 @@ class Tape:
     def _add(self, operation: Any, arguments: tuple[Any, ...]) -> None:
         signature = tuple(operation.typeof_pyval(a) for a in arguments)
         compiled = operation.overloads[signature]
-        name, caller = _caller(compiled)
-        self.callers.setdefault(name, caller)
         self.kept.append((compiled, arguments))
-        self.rows.append((name, len(self.words)))
-        self.words.append(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+        self.rows.append((words_function(compiled), len(self.words)))
         for argument in arguments:
             self._pack(argument)
 
@@ -112,14 +102,8 @@ class Tape:
 
     def finish(self) -> Recording:
         """Return what `repeat` needs."""
-        missing = {name: emit for name, emit in self.callers.items() if name not in _addresses}
-        if missing:
-            library = load_or_emit("tape", missing)
-            _libraries.append(library)
-            _addresses.update({name: library.get_pointer_to_function(name) for name in missing})
-        rows = [(_addresses[name], at) for name, at in self.rows]
         places = np.array(self.places, np.int64).reshape(-1, 3)
-        return Recording(np.array(rows, np.int64), np.array(self.words, np.int64), places, self.guard, self)
+        return Recording(np.array(self.rows, np.int64), np.array(self.words, np.int64), places, self.guard, self)
 
 
 @dataclass
@@ -175,30 +159,3 @@ def _call(typingctx: Any, function: Any, words: Any, at: Any) -> Any:
 def _bits(number: Any) -> int:
     """The 64 bits of a float, or the integer."""
     return int(np.float64(number).view(np.int64)) if isinstance(number, float | np.floating) else int(number)
-
-
-def _caller(compiled: Any) -> tuple[str, Callable[[ir.Module], None]]:
-    """Name and maker of the small function void (words*) that calls a kernel of these argument types.
-
-    The kernel's address is the first word. Arrays, tuples and numbers are passed as their parts, which the target's
-    data model lists; pointers and integers lie in a word as they are, floats as their bits.
-    """
-    context, descriptor = cpu_target.target_context, compiled.fndesc
-    parts = context.get_arg_packer(descriptor.argtypes).argument_types
-    function_type = context.call_conv.get_function_type(descriptor.restype, descriptor.argtypes)
-    name = "fastnn_caller_" + hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:24]
-
-    def emit(module: ir.Module) -> None:
-        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_I64.as_pointer()]), name)
-        builder = ir.IRBuilder(function.append_basic_block("entry"))
-
-        def word(place: int, kind: Any) -> Any:
-            at = builder.gep(function.args[0], [ir.Constant(_I64, place)])
-            return builder.load(builder.bitcast(at, kind.as_pointer()))
-
-        target = builder.inttoptr(word(0, _I64), function_type.as_pointer())
-        unused = [builder.alloca(kind.pointee) for kind in function_type.args[:2]]  # a result, an exception: none come
-        builder.call(target, [*unused, *(word(1 + i, kind) for i, kind in enumerate(parts))])
-        builder.ret_void()
-
-    return name, emit
