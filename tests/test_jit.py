@@ -13,10 +13,10 @@ PROGRAM = """
 import time, warnings
 warnings.simplefilter("always")
 import numpy as np
-from fastnn.kernels import _jit, optim
+from fastnn.kernels import _cache, optim
 g = np.array([3.0, -4.0], np.float32)
 optim.clip_by_value(2.0, g)
-print(g.tolist(), sum(optim.clip_by_value.stats.cache_hits.values()), _jit.cache_folder())
+print(g.tolist(), sum(optim.clip_by_value.stats.cache_hits.values()), _cache.cache_folder())
 """
 
 

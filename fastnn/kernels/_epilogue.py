@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import carray, types
+from numba import types
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from ._jit import Primitive
 from ._simd import RELU as RELU_FLAG
@@ -19,8 +20,22 @@ from .activation import RELU, activate_span
 
 
 def _activate(activation, alpha, values, count):
-    span = carray(values, (count,))
+    span = _array(values, count)
     activate_span(activation, alpha, span, 0, count, span)
+
+
+@intrinsic
+def _array(typingctx: Any, values: Any, count: Any) -> Any:
+    """Return the `count` numbers from a pointer on as an array."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array_type = signature.return_type
+        array = context.make_array(array_type)(context, builder)
+        size = context.get_constant(types.intp, array_type.dtype.bitwidth // 8)
+        populate_array(array, arguments[0], [arguments[1]], [size], size, None)
+        return array._getvalue()
+
+    return types.Array(values.dtype, 1, "C")(values, types.intp), codegen
 
 
 def _signature(scalar: Any) -> Any:

@@ -27,6 +27,7 @@ from numba.core.typing.templates import make_concrete_template
 from . import _cache
 
 OPTIONS: dict[str, Any] = {
+    "_nrt": False,  # no reference counts: kernels allocate nothing, and what would does not compile
     "nogil": True,  # threads of a server may run kernels side by side
     "error_model": "numpy",  # no branch for division by zero: loops stay vectorisable
     # contract: fused multiply-add. reassoc: sums may be split over vector lanes. nsz, arcp: cheap algebra.
@@ -68,6 +69,16 @@ class _Library(JITCodeLibrary):  # type: ignore[misc]
         """As Numba's; what the other needs is needed here."""
         super().add_linking_library(library)
         self.needs |= getattr(library, "needs", set())
+
+    def add_llvm_module(self, module: Any) -> None:
+        """As Numba's without a first optimisation of each part: `_optimize_final_module` does all."""
+        module.data_layout = self._codegen._data_layout
+        self._final_module.link_in(module)
+
+    def _optimize_final_module(self) -> None:
+        """As Numba's without a first, cheap round, which is for reference counts; kernels have none."""
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
 
     def get_pointer_to_function(self, name: str) -> int:
         """The address of one of its functions."""

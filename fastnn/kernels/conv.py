@@ -351,9 +351,8 @@ def _depthwise_rows(x, w, b, stride, padding, dilation, i0, i1, relu, y):
             v = j * stride[1] - padding[1]
             s0, s1 = _inside(v, dilation[1], w.shape[1], x.shape[1])
             out = y[i, j]
-            out[:] = 0
-            if b.size > 0:
-                out[:] = b
+            for c in range(out.size):
+                out[c] = b[c] if b.size > 0 else 0
             for r in range(r0, r1):
                 for s in range(s0, s1):
                     source, taps = x[h + r * dilation[0], v + s * dilation[1]], w[r, s, 0]
