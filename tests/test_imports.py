@@ -29,6 +29,7 @@ ROWS = (
     ("model",),
     ("formats", "training"),
     ("datasets", "recipes"),
+    ("_warmup",),
     ("cli",),
     ("__main__",),
 )

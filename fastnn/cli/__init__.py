@@ -11,6 +11,7 @@ from fastnn.cli._group import Group, debug_option, version_option
 from fastnn.cli.evaluate import evaluate
 from fastnn.cli.info import info
 from fastnn.cli.train import train
+from fastnn.cli.warmup import warmup
 
 
 @click.group(cls=Group)
@@ -23,3 +24,4 @@ def main() -> None:
 main.add_command(train)
 main.add_command(evaluate)
 main.add_command(info)
+main.add_command(warmup)

@@ -11,8 +11,10 @@ import hashlib
 import os
 import pickle
 import platform
+import re
 import sys
 import tempfile
+import time
 import warnings
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +27,7 @@ import platformdirs
 from numba.core.registry import cpu_target
 
 CACHE_VARIABLE = "FASTNN_CACHE_DIR"
+UNUSED = 30 * 24 * 3600  # seconds until the folder of a build that no process uses is removed by a newer one
 
 
 def short_hash(value: Any) -> str:
@@ -80,11 +83,15 @@ def cache_folder() -> Path | None:
     root = Path(chosen) if chosen else platformdirs.user_cache_path("fastnn") / "kernels"
     folder = root / _build_hash()
     try:
+        is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         status = folder.stat()
         if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022):
             raise PermissionError(f"{folder} belongs to or is writable by somebody else")
         tempfile.TemporaryFile(dir=folder).close()
+        os.utime(folder)
+        if is_new:
+            _remove_unused(root)
     except OSError as error:
         warnings.warn(
             f"fastnn: kernels are compiled anew in every process, because {folder} cannot be used ({error}); "
@@ -94,6 +101,16 @@ def cache_folder() -> Path | None:
         )
         return None
     return folder
+
+
+def _remove_unused(root: Path) -> None:
+    """Remove the folders of other builds that no process has used for long. Their names and files tell what is ours."""
+    for folder in root.iterdir():
+        with contextlib.suppress(OSError):
+            if re.fullmatch("[0-9a-f]{16}", folder.name) and time.time() - folder.stat().st_mtime > UNUSED:
+                for path in [*folder.glob("*.bin"), *folder.glob("*.tmp")]:
+                    path.unlink()
+                folder.rmdir()
 
 
 def _build_hash() -> str:

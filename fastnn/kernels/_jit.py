@@ -228,7 +228,7 @@ _published: list[_Library] = []
 
 
 def _publish(symbol: str, compile_it: Callable[[], Any], function: str) -> int:
-    """Give the linker a symbol for a function, the descriptor's `function`, which is loaded or compiled; its address."""
+    """Load or compile a function, the descriptor's `function`, give the linker a symbol for it; return its address."""
     saved = _cache.load(symbol)
     if saved:
         state, name = saved
