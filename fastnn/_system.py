@@ -11,9 +11,9 @@ def describe() -> dict[str, str]:
     import numba
 
     from . import __version__
-    from .kernels import _jit, _pool, _simd
+    from .kernels import _cache, _pool, _simd
 
-    folder = _jit.cache_folder()
+    folder = _cache.cache_folder()
     return {
         "fastnn": __version__,
         "python": platform.python_version(),
@@ -29,9 +29,9 @@ def describe() -> dict[str, str]:
 
 def kernels_cached() -> bool:
     """Return whether kernels were compiled on this machine before: False announces a wait of some seconds."""
-    from .kernels import _jit
+    from .kernels import _cache
 
-    folder = _jit.cache_folder()
+    folder = _cache.cache_folder()
     return folder is not None and any(folder.glob("*.bin"))
 
 

@@ -123,7 +123,7 @@ def test_the_first_run_says_that_it_compiles(monkeypatch):
 
 def test_version_and_help(run):
     assert run("--version").stdout == f"fastnn {fastnn.__version__}\n"
-    for command in ([], ["train"], ["evaluate"], ["info"]):
+    for command in ([], ["train"], ["evaluate"], ["info"], ["warmup"]):
         result = run(*command, "--help")
         assert result.exit_code == 0
         assert "--debug" in result.stdout

@@ -30,7 +30,7 @@ ROWS = (
     ("model",),
     ("formats", "training"),
     ("datasets", "recipes"),
-    ("bench",),
+    ("_warmup", "bench"),
     ("cli",),
     ("__main__",),
 )

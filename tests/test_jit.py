@@ -4,19 +4,22 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from fastnn.kernels import _cache
 
 PROJECT = Path(__file__).parents[1]
 PROGRAM = """
 import time, warnings
 warnings.simplefilter("always")
 import numpy as np
-from fastnn.kernels import _jit, optim
+from fastnn.kernels import _cache, optim
 g = np.array([3.0, -4.0], np.float32)
 optim.clip_by_value(2.0, g)
-print(g.tolist(), sum(optim.clip_by_value.stats.cache_hits.values()), _jit.cache_folder())
+print(g.tolist(), sum(optim.clip_by_value.stats.cache_hits.values()), _cache.cache_folder())
 """
 
 
@@ -61,7 +64,7 @@ def test_the_folder_is_private(filled):
         lambda data: b"",
         lambda data: data[:100],
         lambda data: data[: len(data) // 2],
-        lambda data: data[:2000] + bytes([data[2000] ^ 1]) + data[2001:],
+        lambda data: data[:500] + bytes([data[500] ^ 1]) + data[501:],
         lambda data: b"no such thing" * 1000,
     ],
     ids=["empty", "header only", "half", "one bit", "foreign"],
@@ -104,3 +107,18 @@ def test_a_folder_that_others_may_write_is_not_trusted(filled, tmp_path):
     result, hits, folder, errors = run(cache)
     assert (result, hits, folder) == ("[2.0, -2.0]", 0, "None")
     assert "writable by somebody else" in errors
+
+
+def test_folders_of_other_builds_are_removed_when_nobody_uses_them(tmp_path):
+    old, recent, foreign, mixed = (tmp_path / name for name in ("0" * 16, "1" * 16, "some folder", "2" * 16))
+    for folder in (old, recent, foreign, mixed):
+        folder.mkdir()
+        (folder / "kernel.bin").write_text("")
+    (mixed / "notes.txt").write_text("not ours")
+    for folder in (old, foreign, mixed):
+        os.utime(folder, times=2 * (time.time() - _cache.UNUSED - 60,))
+    _cache._remove_unused(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1" * 16, "2" * 16, "some folder"]
+    assert (recent / "kernel.bin").exists()
+    assert (foreign / "kernel.bin").exists()
+    assert (mixed / "notes.txt").exists()

@@ -12,6 +12,7 @@ from fastnn.cli.bench import bench
 from fastnn.cli.evaluate import evaluate
 from fastnn.cli.info import info
 from fastnn.cli.train import train
+from fastnn.cli.warmup import warmup
 
 
 @click.group(cls=Group)
@@ -25,3 +26,4 @@ main.add_command(train)
 main.add_command(evaluate)
 main.add_command(bench)
 main.add_command(info)
+main.add_command(warmup)

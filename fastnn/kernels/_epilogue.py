@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import carray, types
-from numba.core import cgutils
+from numba import types
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from ._jit import Primitive
 from ._simd import RELU as RELU_FLAG
@@ -20,8 +20,22 @@ from .activation import RELU, activate_span
 
 
 def _activate(activation, alpha, values, count):
-    span = carray(values, (count,))
+    span = _array(values, count)
     activate_span(activation, alpha, span, 0, count, span)
+
+
+@intrinsic
+def _array(typingctx: Any, values: Any, count: Any) -> Any:
+    """Return the `count` numbers from a pointer on as an array."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array_type = signature.return_type
+        array = context.make_array(array_type)(context, builder)
+        size = context.get_constant(types.intp, array_type.dtype.bitwidth // 8)
+        populate_array(array, arguments[0], [arguments[1]], [size], size, None)
+        return array._getvalue()
+
+    return types.Array(values.dtype, 1, "C")(values, types.intp), codegen
 
 
 def _signature(scalar: Any) -> Any:
@@ -37,7 +51,7 @@ _PRIMITIVES = {
 @intrinsic
 def activate(typingctx: Any, like: Any, activation: Any, alpha: Any, values: Any, count: Any) -> Any:
     """Replace the `count` elements at the address `values` by f of them. Not for RELU: see `tile_flags`."""
-    symbol = _PRIMITIVES[like.dtype].symbol
+    primitive = _PRIMITIVES[like.dtype]
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, activation, alpha, values, count = arguments
@@ -45,8 +59,7 @@ def activate(typingctx: Any, like: Any, activation: Any, alpha: Any, values: Any
         with builder.if_then(builder.icmp_signed(">", activation, ir.Constant(i64, RELU))):
             pointer = builder.inttoptr(values, context.get_value_type(like.dtype).as_pointer())
             function_type = ir.FunctionType(ir.VoidType(), [i64, ir.DoubleType(), pointer.type, i64])
-            function = cgutils.get_or_insert_function(builder.module, function_type, symbol)
-            builder.call(function, [activation, alpha, pointer, count])
+            builder.call(primitive.declare(context, builder, function_type), [activation, alpha, pointer, count])
         return context.get_dummy_value()
 
     return types.void(like, types.intp, types.float64, types.intp, types.intp), codegen

@@ -1,39 +1,33 @@
-"""How kernels are compiled: the only place with Numba options, and the owner of the disk cache.
+"""How kernels are compiled: the only place with Numba options.
 
 `@kernel` compiles a function when it is first called with new argument types. `Primitive` compiles a function once per
 machine for fixed types and publishes it under a symbol, so that kernels call it without compiling it again.
 
-The cache is a folder with one file per function and signature. Its name is a hash of all kernel sources, the versions
-and the CPU, because Numba's own cache does not notice an edit in *another* file. A damaged file is compiled again.
+Numba compiles every function of a call tree by itself, and its code once more in each of its callers. Here machine code
+is made of operations, tasks (what `run` calls) and primitives only, each without the others; helpers are inlined.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
-import pickle
-import platform
-import sys
-import tempfile
-import warnings
+import time
 from collections.abc import Callable, Iterator
-from functools import lru_cache
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
-import llvmlite
 import llvmlite.binding as llvm
-import numba
-import numpy as np
-import platformdirs
-from numba.core import compiler, types
+from llvmlite import ir
+from numba.core import cgutils, compiler, types
 from numba.core.caching import NullCache
-from numba.core.ccallback import CFunc
+from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.dispatcher import _FunctionCompiler
 from numba.core.registry import CPUDispatcher, cpu_target
+from numba.core.typing.templates import make_concrete_template
+
+from . import _cache
 
 OPTIONS: dict[str, Any] = {
+    "_nrt": False,  # no reference counts: kernels allocate nothing, and what would does not compile
     "nogil": True,  # threads of a server may run kernels side by side
     "error_model": "numpy",  # no branch for division by zero: loops stay vectorisable
     # contract: fused multiply-add. reassoc: sums may be split over vector lanes. nsz, arcp: cheap algebra.
@@ -42,34 +36,163 @@ OPTIONS: dict[str, Any] = {
 }
 # For code whose rounding steps must stay in order; always inlined, because a loop around a call is not vectorised.
 EXACT = OPTIONS | {"fastmath": {"contract"}, "forceinline": True}
-CACHE_VARIABLE = "FASTNN_CACHE_DIR"
 
-_primitives: list[Primitive] = []
+# What compiled code calls by a symbol, by name and by symbol; `Need` is how a file on the disk says so.
+_kernels: dict[str, _Dispatcher] = {}
+_primitives: dict[str, Primitive] = {}
+Need = tuple[str, Any]  # a task's name and argument types, or a primitive's symbol and None
+
+# What this process compiled, and the seconds without those of what was compiled within.
+compilations: list[tuple[str, float]] = []
+_within = [0.0]
 
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile `function` when it is first called, with OPTIONS and the disk cache."""
-    return _jit(function, OPTIONS)
+    return _Dispatcher(function, OPTIONS)
 
 
 def exact(function: Callable[..., Any]) -> Any:
     """Compile `function` without reordering its arithmetic: for polynomials, range reductions and careful sums."""
-    return _jit(function, EXACT)
+    return _Dispatcher(function, EXACT)
 
 
-def _jit(function: Callable[..., Any], options: dict[str, Any]) -> Any:
-    dispatcher = _Dispatcher(function, targetoptions=options | {"nopython": True})
-    dispatcher._cache = DiskCache(function)
-    return dispatcher
+class _Library(JITCodeLibrary):  # type: ignore[misc]
+    """Compiled code, and what has to be linked before it is."""
+
+    def __init__(self, codegen: Any, name: str) -> None:
+        super().__init__(codegen, name)
+        self.needs: set[Need] = set()
+        self.enable_object_caching()
+
+    def add_linking_library(self, library: Any) -> None:
+        """As Numba's; what the other needs is needed here."""
+        super().add_linking_library(library)
+        self.needs |= getattr(library, "needs", set())
+
+    def add_llvm_module(self, module: Any) -> None:
+        """As Numba's without a first optimisation of each part: `_optimize_final_module` does all."""
+        module.data_layout = self._codegen._data_layout
+        self._final_module.link_in(module)
+
+    def _optimize_final_module(self) -> None:
+        """As Numba's without a first, cheap round, which is for reference counts; kernels have none."""
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
+
+    def get_pointer_to_function(self, name: str) -> int:
+        """The address of one of its functions."""
+        self._ensure_finalized()
+        return int(self._codegen._engine.get_function_address(name))
+
+    def state(self) -> tuple[Any, ...]:
+        """What `restore` needs: no LLVM code, because only bodies are inlined, and those are in no file."""
+        return self.name, self.needs, self._get_compiled_object()
+
+    @classmethod
+    def restore(cls, name: str, needs: set[Need], machine_code: bytes) -> _Library:
+        """The library that had this state, linked."""
+        for named, arguments in needs:
+            if arguments is None:
+                _primitives[named].link()
+            else:
+                _kernels[named].link(arguments)
+        library = cls(cpu_target.target_context.codegen(), name)
+        library._set_compiled_object(machine_code)
+        with global_compiler_lock:
+            library._finalize_final_module()
+        return library
+
+
+class _Body(_Library):
+    """The code of a helper for its callers, who optimise it with their own: it becomes no machine code by itself."""
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+class _Compiler(_FunctionCompiler):  # type: ignore[misc]
+    """Numba's compiler of one function, for one of four kinds of code."""
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any], kind: str) -> None:
+        def pipeline(typing: Any, target: Any, _: None, *rest: Any) -> Any:
+            library = (_Body if kind == "body" else _Library)(target.codegen(), function.__qualname__)
+            return compiler.Compiler(typing, target, library, *rest)
+
+        super().__init__(function, cpu_target, options | {"nopython": True}, {}, pipeline)
+        self._kind, self._name = kind, f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
+
+    def _customize_flags(self, flags: Any) -> Any:
+        flags.no_compile = True  # the library is finished below
+        flags.no_cpython_wrapper = self._kind != "operation"
+        flags.no_cfunc_wrapper = self._kind != "primitive"
+        return flags
+
+    def _compile_core(self, args: Any, return_type: Any) -> Any:
+        with _timed(f"{self._name} ({self._kind})"):
+            compiled = super()._compile_core(args, return_type)
+            if self._kind == "operation":
+                _emit_words_function(compiled.library, compiled.fndesc)
+                return _executable(compiled)
+            if self._kind != "body":
+                compiled.library.finalize()
+            return compiled
 
 
 class _Dispatcher(CPUDispatcher):  # type: ignore[misc]
-    """Numba's dispatcher, but a call with a constant argument compiles no variant of its own."""
+    """A function in up to three kinds of code, each compiled when it is first wanted.
+
+    An operation, called from Python: Numba's dispatcher. A body, for calls from other kernels, to be inlined. A task,
+    see `declare`: a function under a symbol, which `run` calls without containing it.
+    """
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        super().__init__(function, targetoptions=options | {"nopython": True})
+        self.name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
+        self._cache = _OperationCache(self.name)
+        self._compiler = _Compiler(function, options, "operation")
+        self._task_compiler = _Compiler(function, options, "task")
+        self._body_compiler = _Compiler(function, options, "body")
+        self._tasks: dict[Any, str] = {}
+        self._bodies: dict[Any, tuple[Any, Any]] = {}
+        _kernels[self.name] = self
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
-        return super().get_call_template(
-            tuple(types.unliteral(a) for a in args), {name: types.unliteral(a) for name, a in kws.items()}
-        )
+        """The type of a call from another kernel. A constant argument makes no variant of its own."""
+        signature, args = self._compiler.fold_argument_types(args, kws)
+        args = tuple(types.unliteral(a) for a in args)
+        if args not in self._bodies:
+            with global_compiler_lock:
+                body = self._body_compiler.compile(args, None)
+            key = object()  # by which call sites find the body
+            self.targetctx.insert_user_function(key, body.fndesc, [body.library])
+            self._bodies[args] = key, body.signature
+        template = make_concrete_template(self.name, self.name, [known for _, known in self._bodies.values()])
+        return template, signature, args, {}
+
+    def get_overload(self, sig: Any) -> Any:
+        """The key of the body for a call from another kernel."""
+        return self._bodies[tuple(sig)][0]
+
+    def link(self, arguments: Any) -> str:
+        """Load or compile the task for these argument types, and return its symbol, which the linker then knows."""
+        with global_compiler_lock:
+            if arguments not in self._tasks:
+                symbol = f"fastnn_{self.name}_{_cache.short_hash(arguments)}"
+                _publish(symbol, lambda: self._task_compiler.compile(arguments, None), "llvm_func_name")
+                self._tasks[arguments] = symbol
+        return self._tasks[arguments]
+
+    def declare(self, context: Any, builder: Any, arguments: Any) -> Any:
+        """Declare the task for these argument types to the code that `builder` emits, as an LLVM function."""
+        symbol = self.link(arguments)
+        context.active_code_library.needs.add((self.name, arguments))
+        function_type = context.call_conv.get_function_type(types.none, arguments)
+        return cgutils.get_or_insert_function(builder.module, function_type, symbol)
 
 
 class Primitive:
@@ -77,152 +200,124 @@ class Primitive:
 
     def __init__(self, function: Callable[..., Any], symbol: str, signature: Any) -> None:
         self.symbol = f"fastnn_{symbol}"
-        self._compiled = CFunc(function, (signature.args, signature.return_type), {}, OPTIONS | {"nopython": True})
-        self._compiled._cache = DiskCache(function, name=self.symbol)
-        self._linked = False
-        _primitives.append(self)
+        self._signature = signature
+        self._compiler = _Compiler(function, OPTIONS, "primitive")
+        self._address = 0
+        _primitives[self.symbol] = self
 
     @property
     def address(self) -> int:
-        return int(self._compiled.address)
+        return self._address
 
     def link(self) -> None:
         """Compile or load the function and make its symbol known to the linker."""
-        if not self._linked:
-            self._linked = True
-            self._compiled.compile()
-            llvm.add_symbol(self.symbol, self.address)
+        with global_compiler_lock:
+            if not self._address:
+                arguments, result = self._signature.args, self._signature.return_type
+                compile_it = lambda: self._compiler.compile(arguments, result)  # noqa: E731
+                self._address = _publish(self.symbol, compile_it, "llvm_cfunc_wrapper_name")
+
+    def declare(self, context: Any, builder: Any, function_type: ir.FunctionType) -> Any:
+        """Declare the primitive to the code that `builder` emits, as an LLVM function."""
+        self.link()
+        context.active_code_library.needs.add((self.symbol, None))
+        return cgutils.get_or_insert_function(builder.module, function_type, self.symbol)
 
 
-def link_primitives(signature: Any) -> None:
-    """Link the primitives of a kernel's float type, its first float array's: an unknown symbol would be a null call."""
-    floats = [t.dtype for t in _flat(signature) if isinstance(t, types.Array) and isinstance(t.dtype, types.Float)]
-    if floats:
-        for primitive in _primitives:
-            if primitive.symbol.endswith(f"_f{floats[0].bitwidth}"):
-                primitive.link()
+_published: list[_Library] = []
 
 
-def _flat(signature: Any) -> Iterator[Any]:
-    """Yield the argument types of a signature or tuple, those of inner tuples too."""
-    for argument in signature.args if hasattr(signature, "args") else signature:
-        if isinstance(argument, types.BaseTuple):
-            yield from _flat(argument)
-        else:
-            yield argument
+def _publish(symbol: str, compile_it: Callable[[], Any], function: str) -> int:
+    """Load or compile a function, the descriptor's `function`, give the linker a symbol for it; return its address."""
+    saved = _cache.load(symbol)
+    if saved:
+        state, name = saved
+        library = _Library.restore(*state)
+    else:
+        compiled = compile_it()
+        library, name = compiled.library, getattr(compiled.fndesc, function)
+        _cache.save(symbol, (library.state(), name))
+    _published.append(library)  # it would be unloaded
+    address = library.get_pointer_to_function(name)
+    llvm.add_symbol(symbol, address)
+    return address
 
 
-class DiskCache(NullCache):  # type: ignore[misc]
-    """Numba's cache interface over one file per function and signature: a SHA-256, then Numba's own serialised code."""
+class _OperationCache(NullCache):  # type: ignore[misc]
+    """Numba's interface to the disk cache."""
 
-    def __init__(self, function: Callable[..., Any], name: str = "") -> None:
-        self._name = f"{function.__module__.rpartition('.')[2]}.{name or function.__qualname__}"
-        self._is_primitive = bool(name)
-
-    @property
-    def cache_path(self) -> str | None:
-        folder = cache_folder()
-        return None if folder is None else str(folder)
-
-    def _path(self, signature: Any) -> Path | None:
-        folder = cache_folder()
-        key = hashlib.sha256(str(signature).encode()).hexdigest()[:16]
-        return None if folder is None else folder / f"{self._name}-{key}.bin"
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
-        """Return the compiled function from the disk, or None when it has to be compiled."""
-        if not self._is_primitive:
-            from ._pool import launch
+        """Return the compiled operation from the disk, or None when it has to be compiled."""
+        from ._pool import launch
 
-            launch()
-            link_primitives(signature)
+        launch()
         target_context.refresh()
-        payload = _read(self._path(signature))
-        return compiler.CompileResult._rebuild(target_context, *pickle.loads(payload)) if payload else None
+        saved = _cache.load(f"{self._name}-{_cache.short_hash(signature)}")
+        if not saved:
+            return None
+        state, descriptor, environment, signature = saved
+        return _executable(
+            compiler.compile_result(
+                typing_context=target_context.typing_context, target_context=target_context,
+                library=_Library.restore(*state), fndesc=descriptor, environment=environment, signature=signature,
+                objectmode=False,
+            )
+        )  # fmt: skip
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
-        """Write the compiled function to the disk."""
-        if not compiled.library.has_dynamic_globals:
-            _write(self._path(signature), pickle.dumps(compiled._reduce()))
+        """Write the compiled operation to the disk."""
+        compiled.fndesc.typemap = compiled.fndesc.calltypes = None  # large, and of no use any more
+        state = compiled.library.state(), compiled.fndesc, compiled.environment, compiled.signature
+        _cache.save(f"{self._name}-{_cache.short_hash(signature)}", state)
 
 
-def load_or_emit(name: str, makers: dict[str, Callable[[Any], None]]) -> Any:
-    """Return a library with functions that `makers` emit as LLVM IR, by their names; from the disk if it is there."""
-    codegen, folder = cpu_target.target_context.codegen(), cache_folder()
-    key = hashlib.sha256(" ".join(sorted(makers)).encode()).hexdigest()[:16]
-    path = None if folder is None else folder / f"{name}-{key}.bin"
-    payload = _read(path)
-    if payload:
-        return codegen.unserialize_library(pickle.loads(payload))
-    library = codegen.create_library(f"fastnn_{name}")
-    library.enable_object_caching()
-    module = library.create_ir_module(f"fastnn_{name}")
-    for _, emit in sorted(makers.items()):
-        emit(module)
-    library.add_ir_module(module)
-    with global_compiler_lock:
-        library.finalize()
-    _write(path, pickle.dumps(library.serialize_using_object_code()))
-    return library
+def _executable(compiled: Any) -> Any:
+    """The result of a compilation with the function that Python calls."""
+    function = cpu_target.target_context.get_executable(compiled.library, compiled.fndesc, compiled.environment)
+    return compiled._replace(entry_point=function)
 
 
-def _read(path: Path | None) -> bytes:
-    """Return what `_write` wrote, or nothing where it is missing or damaged.
+def words_function(compiled: Any) -> int:
+    """The address of void (words*), which calls an operation with arguments out of an array of 64-bit words.
 
-    The caller unpickles it, as Numba serialises compiled code: only files of a folder that nobody else can write come
-    here.
+    Arrays, tuples and numbers are passed as their parts, which the target's data model lists; pointers and integers lie
+    in a word as they are, floats as their bits.
     """
+    return int(compiled.library.get_pointer_to_function(_words_name(compiled.fndesc)))
+
+
+def _words_name(descriptor: Any) -> str:
+    return f"{descriptor.llvm_func_name}.words"
+
+
+def _emit_words_function(library: Any, descriptor: Any) -> None:
+    context, i64 = cpu_target.target_context, ir.IntType(64)
+    module = library.create_ir_module(_words_name(descriptor))
+    word_function = ir.FunctionType(ir.VoidType(), [i64.as_pointer()])
+    function = ir.Function(module, word_function, _words_name(descriptor))
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    operation = context.declare_function(module, descriptor)
+    parts = []
+    for place, kind in enumerate(context.get_arg_packer(descriptor.argtypes).argument_types):
+        at = builder.gep(function.args[0], [ir.Constant(i64, place)])
+        parts.append(builder.load(builder.bitcast(at, kind.as_pointer())))
+    # A result and an exception: none come.
+    unused = [builder.alloca(kind.pointee) for kind in operation.function_type.args[:2]]
+    builder.call(operation, [*unused, *parts])
+    builder.ret_void()
+    library.add_ir_module(module)
+
+
+@contextmanager
+def _timed(name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    _within.append(0.0)
     try:
-        data = path.read_bytes() if path else b""
-    except OSError:
-        return b""
-    digest, payload = data[:32], data[32:]
-    return payload if hashlib.sha256(payload).digest() == digest else b""
-
-
-def _write(path: Path | None, payload: bytes) -> None:
-    """Write a checksum and the payload beside the final name, then rename: readers never see half a file."""
-    if path is None:
-        return
-    with contextlib.suppress(OSError):  # a full disk costs the next start a compilation, nothing else
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(hashlib.sha256(payload).digest() + payload)
-            os.replace(temporary, path)
-        except OSError:
-            os.unlink(temporary)
-            raise
-
-
-@lru_cache(maxsize=1)
-def cache_folder() -> Path | None:
-    """Return this build's cache folder (created, private to the user), or None where nothing can be written."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    root = Path(chosen) if chosen else platformdirs.user_cache_path("fastnn") / "kernels"
-    folder = root / _build_hash()
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        status = folder.stat()
-        if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022):
-            raise PermissionError(f"{folder} belongs to or is writable by somebody else")
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        warnings.warn(
-            f"fastnn: kernels are compiled anew in every process, because {folder} cannot be used ({error}); "
-            f"set {CACHE_VARIABLE} to a writable folder",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return None
-    return folder
-
-
-def _build_hash() -> str:
-    """Hash everything that compiled code depends on."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    versions = (numba.__version__, llvmlite.__version__, np.__version__, sys.version, platform.machine())
-    digest.update(repr((versions, cpu_target.target_context.codegen().magic_tuple())).encode())
-    return digest.hexdigest()[:16]
+        yield
+    finally:
+        seconds = time.perf_counter() - start
+        compilations.append((name, seconds - _within.pop()))
+        _within[-1] += seconds

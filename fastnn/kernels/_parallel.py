@@ -27,13 +27,13 @@ _LINE = 8  # counters stand 8 int64 apart: one cache line each
 @intrinsic
 def run(typingctx: Any, task: Any, n: Any, work: Any, args: Any) -> Any:
     """Call task(chunk, *args) for every chunk in range(n). `work`: see SMALL. The task must not raise."""
-    task_signature = task.get_call_type(typingctx, (types.intp, *args), {})
+    arguments = (types.intp, *(types.unliteral(a) for a in args))
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         _, n, work, packed = values
         i64 = ir.IntType(64)
         one = ir.Constant(i64, 1)
-        call_task = _task_caller(context, task, task_signature)
+        call_task = _task_caller(context, builder, task.dispatcher, arguments)
         limit = builder.inttoptr(builder.add(emit_pool_address(builder), ir.Constant(i64, 8 * LIMIT)), i64.as_pointer())
         threads = builder.load(limit)
         threads = builder.select(builder.icmp_signed("<", threads, n), threads, n)
@@ -58,14 +58,13 @@ def run(typingctx: Any, task: Any, n: Any, work: Any, args: Any) -> Any:
     return types.void(task, types.intp, types.intp, args), codegen
 
 
-def _task_caller(context: Any, task: Any, signature: Any) -> Any:
+def _task_caller(context: Any, builder: Any, task: Any, arguments: Any) -> Any:
     """Return a function that emits task(chunk, *arguments), the arguments being packed in a struct."""
-    compiled = task.dispatcher.get_compile_result(signature)
-    context.active_code_library.add_linking_library(compiled.library)
+    function = task.declare(context, builder, arguments)
 
     def call(builder: Any, chunk: Any, packed: Any) -> None:
-        unpacked = [builder.extract_value(packed, i) for i in range(len(signature.args) - 1)]
-        context.call_internal_no_propagate(builder, compiled.fndesc, signature, [chunk, *unpacked])
+        unpacked = [builder.extract_value(packed, i) for i in range(len(arguments) - 1)]
+        context.call_conv.call_function(builder, function, types.none, arguments, [chunk, *unpacked])
 
     return call
 

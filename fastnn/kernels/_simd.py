@@ -42,6 +42,10 @@ WIDE_ROWS = MAX_ACCUMULATORS // WIDE_VECTORS if MAX_ACCUMULATORS >= 24 else 2
 # C in L3: 64 terms 91, 97; 256 terms 100, 104; with C as the sums' start instead of their last term 95.
 LONG = 64
 
+# Masked access to a whole vector is as fast as plain access where the CPU has mask registers, so that one body does for
+# whole and partial tiles: 35 bodies compile in 1.3 s, 70 in 2.6.
+MASKED_ONLY = "+avx512f" in _FEATURES
+
 # Flags of gemm
 ACCUMULATE = 1  # start from C's old values instead of the bias or zero
 RELU = 2  # write max(C, 0)
@@ -256,11 +260,11 @@ def _make_tile(bits: int) -> Any:
             case = builder.add(
                 builder.mul(rows, emit.const(2 * (WIDE_VECTORS + 1))), builder.mul(vectors, emit.const(2))
             )
-            case = builder.add(case, builder.zext(partial, emit.i64))
+            case = builder.add(case, emit.const(1) if MASKED_ONLY else builder.zext(partial, emit.i64))
             end = builder.append_basic_block("tile_end")
             switch = builder.switch(case, end)
             for tile_rows, tile_vectors in _shapes():
-                for masked in (False, True):
+                for masked in (True,) if MASKED_ONLY else (False, True):
                     block = builder.append_basic_block(f"tile_{tile_rows}x{tile_vectors}")
                     switch.add_case(emit.const(tile_rows * 2 * (WIDE_VECTORS + 1) + tile_vectors * 2 + masked), block)
                     builder.position_at_end(block)
@@ -316,7 +320,7 @@ def call(primitive: Primitive, like: Any, count: int) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         function_type = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * count)
-        builder.call(cgutils.get_or_insert_function(builder.module, function_type, primitive.symbol), values[1:])
+        builder.call(primitive.declare(context, builder, function_type), values[1:])
         return context.get_dummy_value()
 
     return types.void(like, *[types.intp] * count), codegen

@@ -2,8 +2,8 @@
 
 A `Tape` has the operations' names. It runs an operation and remembers the call as a row: the address of a small
 function, and the words (addresses, shapes, numbers) that this function loads and passes to the kernel. `repeat` is a
-loop over the rows. So a training step of any model costs one call, and nothing is compiled for a model: the small
-functions depend on the types of a kernel's arguments only, and lie in the disk cache.
+loop over the rows. So a training step of any model costs one call, and nothing is compiled for a model: each operation
+has its small function beside it, see `words_function` in `_jit.py`.
 
 What changes from step to step is *live*: an array whose data moves, as `finish` is told, or a `Live` number.
 """
@@ -11,7 +11,6 @@ What changes from step to step is *live*: an array whose data moves, as `finish`
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,18 +18,13 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from ._jit import kernel, load_or_emit
+from ._jit import kernel, words_function
 from ._memory import address
 
 Array = np.ndarray
 _I64 = ir.IntType(64)
-
-# The small functions of this process, and the compiled code that they lie in.
-_addresses: dict[str, int] = {}
-_libraries: list[Any] = []
 
 
 class LiveInt(int):
@@ -52,12 +46,11 @@ class Tape:
     operations: Any
     guard: int = 0
     words: list[int] = field(default_factory=list)
-    rows: list[tuple[str, int]] = field(default_factory=list)  # the small function's name, and where its words begin
+    rows: list[tuple[int, int]] = field(default_factory=list)  # a small function's address, and where its words begin
     pointers: list[int] = field(default_factory=list)  # places of addresses of arrays' data
     number_places: list[tuple[int, int]] = field(default_factory=list)  # place of a live number, and which it is
     numbers: list[LiveInt | LiveFloat] = field(default_factory=list)
     kept: list[tuple[Any, Any, tuple[Any, ...]]] = field(default_factory=list)
-    callers: dict[str, Callable[[ir.Module], None]] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
         operation = getattr(self.operations, name)
@@ -84,11 +77,8 @@ class Tape:
     def _add(self, operation: Any, arguments: tuple[Any, ...]) -> None:
         signature = tuple(operation.typeof_pyval(a) for a in arguments)
         compiled = operation.overloads[signature]
-        name, caller = _caller(compiled)
-        self.callers.setdefault(name, caller)
         self.kept.append((operation, compiled, arguments))
-        self.rows.append((name, len(self.words)))
-        self.words.append(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+        self.rows.append((words_function(compiled), len(self.words)))
         for argument in arguments:
             self._pack(argument)
 
@@ -118,14 +108,8 @@ class Tape:
             start = address_of(array)
             offsets = ((place, self.words[place] - start) for place in self.pointers)
             places += [(place, number, offset) for place, offset in offsets if 0 <= offset < array.nbytes]
-        missing = {name: emit for name, emit in self.callers.items() if name not in _addresses}
-        if missing:
-            library = load_or_emit("tape", missing)
-            _libraries.append(library)
-            _addresses.update({name: library.get_pointer_to_function(name) for name in missing})
-        rows = [(_addresses[name], at) for name, at in self.rows]
-        table, live = np.array(rows, np.int64).reshape(-1, 2), np.array(places, np.int64).reshape(-1, 3)
-        return Recording(table, np.array(self.words, np.int64), live, self.guard, self)
+        rows, live = (np.array(table, np.int64) for table in (self.rows, places))
+        return Recording(rows.reshape(-1, 2), np.array(self.words, np.int64), live.reshape(-1, 3), self.guard, self)
 
 
 @dataclass
@@ -199,30 +183,3 @@ def address_of(array: Array) -> int:
 def _bits(number: Any) -> int:
     """The 64 bits of a float, or the integer."""
     return int(np.float64(number).view(np.int64)) if isinstance(number, float | np.floating) else int(number)
-
-
-def _caller(compiled: Any) -> tuple[str, Callable[[ir.Module], None]]:
-    """Name and maker of the small function void (words*) that calls a kernel of these argument types.
-
-    The kernel's address is the first word. Arrays, tuples and numbers are passed as their parts, which the target's
-    data model lists; pointers and integers lie in a word as they are, floats as their bits.
-    """
-    context, descriptor = cpu_target.target_context, compiled.fndesc
-    parts = context.get_arg_packer(descriptor.argtypes).argument_types
-    function_type = context.call_conv.get_function_type(descriptor.restype, descriptor.argtypes)
-    name = "fastnn_caller_" + hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:24]
-
-    def emit(module: ir.Module) -> None:
-        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_I64.as_pointer()]), name)
-        builder = ir.IRBuilder(function.append_basic_block("entry"))
-
-        def word(place: int, kind: Any) -> Any:
-            at = builder.gep(function.args[0], [ir.Constant(_I64, place)])
-            return builder.load(builder.bitcast(at, kind.as_pointer()))
-
-        target = builder.inttoptr(word(0, _I64), function_type.as_pointer())
-        unused = [builder.alloca(kind.pointee) for kind in function_type.args[:2]]  # a result, an exception: none come
-        builder.call(target, [*unused, *(word(1 + i, kind) for i, kind in enumerate(parts))])
-        builder.ret_void()
-
-    return name, emit

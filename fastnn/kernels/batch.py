@@ -18,4 +18,6 @@ def gather(source, rows, batch):
 @kernel
 def _gather_chunk(chunk, source, rows, batch):
     for i in range(chunk * _ROWS, min((chunk + 1) * _ROWS, rows.size)):
-        batch[i] = source[rows[i]]
+        row = rows[i]
+        for c in range(batch.shape[1]):  # as an array assignment it would compile Numba's error messages: 3 s
+            batch[i, c] = source[row, c]

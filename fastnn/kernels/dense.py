@@ -225,15 +225,9 @@ def _part_chunk(chunk, x, dz, scratch):
 def _sum_parts(scratch, dw, db):
     """Add the parts in their order."""
     size = scratch.size // CHUNKS
-    for i in range(dw.size):
-        dw[i] = scratch[i]
-    for i in range(db.size):
-        db[i] = scratch[dw.size + i]
-    for part in range(1, CHUNKS):
-        for i in range(dw.size):
-            dw[i] += scratch[part * size + i]
-        for i in range(db.size):
-            db[i] += scratch[part * size + dw.size + i]
+    gemm(dw, 1, dw.size, 1, CHUNKS, one(dw), 0, 0, 0, address(scratch, 0), 0, size, address(dw, 0), 0, 0, 0)
+    if db.size > 0:
+        gemm(dw, 1, db.size, 1, CHUNKS, one(dw), 0, 0, 0, address(scratch, dw.size), 0, size, address(db, 0), 0, 0, 0)
 
 
 @kernel

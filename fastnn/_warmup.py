@@ -1,0 +1,121 @@
+"""Small trainings that together call every operation: they fill the disk cache with all that a user may need.
+
+Whoever adds a layer, a loss, an optimizer or an operation adds it to a case below; tests/test_warmup.py names what is
+missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fastnn._typing import Array, Backend
+from fastnn.layers import (
+    ELU,
+    GELU,
+    AvgPool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2D,
+    Layer,
+    LeakyReLU,
+    LogSoftmax,
+    MaxPool2D,
+    ReLU,
+    Reshape,
+    Residual,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from fastnn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from fastnn.model import Sequential
+from fastnn.optimizers import SGD, AdamW, Optimizer
+from fastnn.recipes import OPTIMIZERS, RECIPES
+
+_ROWS = 4
+_IMAGE = (8, 8, 2)
+
+
+def run(case: str, dtype: str, backend: Backend = "numba") -> None:
+    """Run one of CASES with float type `dtype`."""
+    CASES[case](dtype, backend)
+
+
+def missing(case: str, dtype: str) -> list[tuple[str, float]]:
+    """Run the case, and return what had to be compiled and the seconds that took."""
+    from fastnn.kernels import _jit
+
+    before = len(_jit.compilations)
+    run(case, dtype)
+    return _jit.compilations[before:]
+
+
+def _recipe(name: str) -> Callable[[str, Backend], None]:
+    def case(dtype: str, backend: Backend) -> None:
+        for optimizer in OPTIMIZERS:
+            layers = RECIPES[name].layers(_IMAGE, 3)
+            model = Sequential(layers, _IMAGE, dtype=dtype, backend=backend, seed=0)
+            labels = np.arange(_ROWS) % 3
+            _train(model, RECIPES[name].make_optimizer(optimizer), None, labels)
+
+    return case
+
+
+def _images(dtype: str, backend: Backend) -> None:
+    """The layers of images, with a loss that weighs its classes and one-hot targets."""
+    layers: list[Layer] = [
+        Conv2D(None, 4, 3, padding="same", activation="gelu"), BatchNorm(), ReLU(), AvgPool2D(2), MaxPool2D(2),
+        Residual([Conv2D(None, 4, 1), BatchNorm()]), Dropout(0.5), GlobalAvgPool2D(), Dense(None, 3),
+    ]  # fmt: skip
+    model = Sequential(layers, _IMAGE, dtype=dtype, backend=backend, seed=0)
+    one_hot = np.eye(3)[np.arange(_ROWS) % 3]
+    _train(model, AdamW(0.001, clip_norm=1.0), SoftmaxCrossEntropy(class_weights=[1, 2, 3]), one_hot)
+    model.eval()  # the gradient of a network whose statistics stay as they are
+    output = model.forward(_samples(model))
+    model.backward(np.zeros_like(output))
+
+
+def _vectors(dtype: str, backend: Backend) -> None:
+    """The other layers, with the losses of plain values and of yes or no."""
+    even = (np.arange(_ROWS) % 2).astype(dtype)
+    trainings: list[tuple[Optimizer, Loss, Array]] = [
+        (SGD(0.01, clip_value=1.0), MeanSquaredError(), even),
+        (SGD(0.01, clip_norm=1.0), BinaryCrossEntropy(), even),
+        (SGD(0.01, clip_global_norm=1.0), MeanSquaredError(), np.eye(_ROWS, dtype=dtype)),
+    ]
+    for optimizer, loss, targets in trainings:
+        layers: list[Layer] = [
+            Flatten(), Dense(None, 8), BatchNorm(), LeakyReLU(), ELU(), GELU(), SiLU(), Softplus(), Sigmoid(), Tanh(),
+            Dropout(0.5), Residual([Dense(None, 8)]), Softmax(), LogSoftmax(), Reshape((8,)),
+            Dense(None, targets[0].size),
+        ]  # fmt: skip
+        model = Sequential(layers, _IMAGE, dtype=dtype, backend=backend, seed=0)
+        _train(model, optimizer, loss, targets)
+
+
+CASES: dict[str, Callable[[str, Backend], None]] = {
+    "images": _images,
+    "vectors": _vectors,
+    **{name: _recipe(name) for name in RECIPES},
+}
+
+
+def _train(model: Sequential, optimizer: Optimizer, loss: Loss | None, targets: Array) -> None:
+    """Two steps, the second of them recorded, and all ways to look at the result."""
+    x = _samples(model)
+    model.compile(optimizer, loss)
+    model.fit(x, targets, epochs=2, batch_size=len(x), verbose=False)
+    model.evaluate(x, targets)
+    model.predict_proba(x)
+
+
+def _samples(model: Sequential) -> Array:
+    assert model.input_shape is not None
+    return np.random.default_rng(0).random((_ROWS, *model.input_shape)).astype(model.dtype)
