@@ -1,7 +1,6 @@
 """Depthwise convolution, one input and one output channel in each group: no products to tile, so vectors of channels.
 
-Forward gathers: a vector of outputs stays in a register while its window passes. 64x32x32x32, 3x3: 3330 us with loops
-over memory, now ... (python -m pytest benchmarks/test_conv.py -k "grouped and forward").
+Forward gathers: a vector of outputs stays in a register while its window passes.
 """
 # mypy: disable-error-code="no-untyped-def"
 
