@@ -40,7 +40,7 @@ def _peer_names() -> Sequence[str]:
 )
 @_options.threads
 @click.option("--out", type=_options.Folder, help="Folder for bench.json, bench.md and bench.png.")
-@click.option("--quick", is_flag=True, help="Two short rounds, without torch.compile: the outline in some minutes.")
+@click.option("--quick", is_flag=True, help="Two short rounds, without torch.compile: the outline in ten minutes.")
 @click.option("--data-dir", type=_options.Folder, help="Folder that has MNIST. Without it: FASTNN_DATA.")
 @click.option("--list", "lists", is_flag=True, help="Show works, figures and libraries, and measure nothing.")
 @debug_option

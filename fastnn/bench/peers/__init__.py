@@ -97,7 +97,11 @@ def _torch_compile(work: Work) -> tuple[str, ...]:
 def _jax(work: Work) -> tuple[str, ...]:
     if work.kind == "predict":
         return _chunks(work, "jitted")
-    return ("step", "scan") if work.kind == "train" else ()
+    if work.kind != "train":
+        return ()
+    # XLA runs convolutions inside of a loop on one slow path: VGG 7,200 ms a step by scan, 194 ms by steps, and the
+    # proof and a block of it took two minutes (fastnn bench --quick --work vgg, 2 threads of an EPYC).
+    return ("step",) if work.multiply_adds > _SCAN_LIMIT else ("step", "scan")
 
 
 def _sklearn(work: Work) -> tuple[str, ...]:
@@ -110,6 +114,7 @@ def _onnxruntime(work: Work) -> tuple[str, ...]:
     return _chunks(work, "session") if work.kind == "predict" else ()
 
 
+_SCAN_LIMIT = 2e9  # multiply-adds of a step; CNN at batch 128 has 1.5e9
 OURS = Peer("fastnn", "own", (), lambda work: ("",))
 ONE_THREAD = Peer("one-thread", "own", (), _one_thread, "one")
 PEERS = (
