@@ -259,13 +259,19 @@ def _log_softmax_chunk(chunk, rows, x, y):
         row, out = x[i], y[i]
         top, size = maximum(row), log(total(out))
         for c in range(row.size):
-            out[c] = -minus_log(row[c], top, size)
+            out[c] = _plus_log(row[c], top, size)
 
 
 @exact
 def minus_log(x, top, log_mass):
     """-log softmax(x) of a row with maximum `top` and log(sum of exp(x - top)); top + log_mass would lose digits."""
     return log_mass - (x - top)
+
+
+@exact
+def _plus_log(x, top, log_mass):
+    """log softmax(x). A minus sign before `minus_log` would join its terms, whose order only holds inside."""
+    return (x - top) - log_mass
 
 
 @kernel
