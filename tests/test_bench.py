@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fastnn.bench import child, inputs, measure, nets, peers, programs, report, run, workloads
+from fastnn.bench import child, inputs, measure, nets, peers, processes, programs, report, run, workloads
 from fastnn.bench.measure import Effort, agree
 from fastnn.bench.peers.own import Own, build
 from fastnn.bench.rows import Measured, make_row
@@ -135,6 +135,19 @@ def test_figures_of_seconds_and_shares():
     assert row["figures"][0]["reached"] is False
     row = make_row(workloads.BY_ID["mlp-128"], [1.0], [], share=0.71)
     assert [f["reached"] for f in row["figures"]] == [None, True]
+
+
+@pytest.mark.parametrize(("accuracy", "reached"), [(0.991, True), (0.989, False)])
+def test_a_run_that_never_gets_to_99_percent_reaches_no_figure(monkeypatch, accuracy, reached):
+    def program(self, name, library, *arguments, **variables):
+        return (1.0 if library == "fastnn" else 5.0), {"accuracies": [0.9, accuracy]}
+
+    monkeypatch.setattr(processes.Processes, "_run", program)
+    sides = processes.Processes([peers.BY_NAME["pytorch"]], 1, 2, 0.0, None)
+    row = sides.measure(workloads.BY_ID["mnist-99"])
+    assert row["ratio"] == 5.0
+    assert row["figures"][0]["reached"] is reached
+    assert row["notes"][0].startswith(f"fastnn: 99% in {2 * reached} of 2 runs")
 
 
 def test_text():
