@@ -88,6 +88,8 @@ def threaded_outputs():
     yield from _gradients(conv.Conv2DCase(19, (14, 14), 32, 64, (3, 3), **same))  # Winograd's products
     yield from _gradients(conv.Conv2DCase(3, (9, 9), 60, 130, (3, 3), **same))  # their blocks of output channels
     yield from _gradients(conv.Conv2DCase(19, (14, 14), 32, 64, (5, 3), padding=(2, 1), after=(2, 1)))
+    yield from _gradients(conv.Conv2DCase(70, (12, 10), 3, 6, (5, 5), padding=(2, 2), after=(2, 2)))  # images as lanes
+    yield from _gradients(conv.Conv2DCase(40, (9, 9), 6, 16, (5, 5)))
     yield from _gradients(conv.Conv2DCase(2, (30, 40), 3, 20, (3, 3), stride=(2, 1), **same))
     yield from _gradients(conv.Conv2DCase(5, (20, 20), 48, 48, (3, 3), groups=48, **same))
 

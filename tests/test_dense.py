@@ -7,7 +7,7 @@ from checks.common import blank
 from checks.memory import guarded_end, guarded_start
 from hypothesis import given
 
-from fastnn import kernels
+from fastnn import kernels, reference
 
 
 @pytest.mark.parametrize("place", [guarded_end, guarded_start])
@@ -31,8 +31,9 @@ def test_gradients(case):
 @pytest.mark.parametrize(
     ("n", "c", "k"),
     [
-        (130, 1500, 530),  # packed blocks, some of them deep, columns over
-        (1500, 130, 530),  # the same in the weight gradient
+        (130, 1500, 530),  # packed blocks of w, columns over
+        (300, 1500, 530),  # the same in several blocks of rows
+        (1500, 270, 530),  # packed blocks in the weight gradient
         (300, 70, 513),  # two blocks of rows, one column over
         (700, 10, 600),  # more blocks of rows than panels
         (129, 64, 65),  # transposed panels in the input gradient
@@ -41,11 +42,11 @@ def test_gradients(case):
     ],
 )
 def test_blocked_shapes(n, c, k, dtype, place):
-    dense.check_dense(kernels, dense.DenseCase(n, c, k, activation=1, dtype=dtype), place)
+    dense.check_dense(kernels, dense.DenseCase(n, c, k, activation=1, dtype=dtype), place, reference)
 
 
 def threaded_outputs():
-    for n, c, k in [(32, 784, 256), (300, 200, 513), (2000, 7, 33)]:
+    for n, c, k in [(32, 784, 256), (300, 1500, 530), (1500, 270, 530), (2000, 7, 33)]:
         x, w, b, dz = dense.DenseCase(n, c, k).arrays()
         y, dw, db, dx = (blank(a.shape, "float32") for a in (dz, w, b, x))
         kernels.dense_forward(x, w, b, 9, 0.0, y)

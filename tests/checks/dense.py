@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+import naive
 import numpy as np
 from hypothesis import strategies as st
 
@@ -54,16 +55,18 @@ def dense_cases(draw: st.DrawFn, dtypes: tuple[str, ...] = FLOATS, largest: int 
     )
 
 
-def check_dense(ops: Operations, case: DenseCase, place: Place = plain) -> None:
+def check_dense(
+    ops: Operations, case: DenseCase, place: Place = plain, oracle: Operations = naive
+) -> None:
     """Forward and both gradients equal the oracle."""
     x, w, b, dz = case.arrays()
     y = blank(dz.shape, case.dtype)
-    agree(ops, "dense_forward", x, w, b, case.activation, case.alpha, y, terms=2 * case.c, place=place)
+    agree(ops, "dense_forward", x, w, b, case.activation, case.alpha, y, terms=2 * case.c, place=place, oracle=oracle)
     scratch = blank(ops.dense_scratch_size(case.n, case.c, case.k), case.dtype)
     dw, db, dx = blank(w.shape, case.dtype), blank(b.shape, case.dtype), blank(x.shape, case.dtype)
     gradient = ("dense_weight_gradient", x, dz, scratch, dw, db)
-    agree(ops, *gradient, outputs=2, scratch=True, terms=case.n, place=place)
-    agree(ops, "dense_input_gradient", dz, w, dx, terms=case.k, place=place)
+    agree(ops, *gradient, outputs=2, scratch=True, terms=case.n, place=place, oracle=oracle)
+    agree(ops, "dense_input_gradient", dz, w, dx, terms=case.k, place=place, oracle=oracle)
 
 
 def check_dense_gradients(ops: Operations, case: DenseCase) -> None:
