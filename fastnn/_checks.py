@@ -7,6 +7,7 @@ the form that the code behind the door works with.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from fastnn._typing import Array, ArrayLike, Backend, Pair, Seed, Shape
 
 FLOAT_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 _ROWS_AT_ONCE = 4096
+_QUICK = 8192  # elements of one image; larger products would wake the threads of NumPy's BLAS
 
 # ("N", 784): an int must match, a letter may be any size; ("N", ...): any further axes.
 Axes = Sequence[Any]
@@ -63,6 +65,8 @@ def input_shape(owner: str, value: Iterable[int], axes: Axes) -> Shape:
 
 def finite(owner: str, name: str, value: Array) -> None:
     """Refuse NaN and infinity, naming the first row (sample) that holds one."""
+    if value.size <= _QUICK and value.flags.c_contiguous and math.isfinite(np.vdot(value, value)):
+        return  # half the time; where the sum overflows, the elements are looked at
     for start in range(0, len(value), _ROWS_AT_ONCE):
         rows = value[start : start + _ROWS_AT_ONCE]
         good = np.isfinite(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ class Inference(Recorded):
     def __init__(self, model: Sequential, size: int, probabilities: bool) -> None:
         super().__init__(model)
         self.size = size
+        self._repeat_batches: Callable[..., None]
         self._head = type(model.loss) if probabilities else None
 
     def run(self, x: Array, out: Array) -> None:
@@ -49,6 +51,9 @@ class Inference(Recorded):
             model.switch(was_training)
         model.release()
         self._keep(tape, [x, out])
+        from fastnn.kernels._tape import repeat_batches
+
+        self._repeat_batches = repeat_batches  # looked up once: an import takes as long as a small layer
 
     def _pass(self, x: Array, out: Array) -> None:
         ops, y = operations(self.model.backend), self.model.pass_forward(x)
@@ -60,7 +65,5 @@ class Inference(Recorded):
             ops.gather(y.reshape(self.size, -1), np.arange(self.size), out.reshape(self.size, -1))
 
     def _repeat(self, x: Array, out: Array) -> None:
-        from fastnn.kernels._tape import repeat_batches
-
         tape = self._recording
-        repeat_batches(tape.rows, tape.words, tape.places, len(x) // self.size, x.reshape(-1), out.reshape(-1))
+        self._repeat_batches(tape.rows, tape.words, tape.places, len(x) // self.size, x.reshape(-1), out.reshape(-1))

@@ -30,6 +30,7 @@ _NO_SETTINGS = {
     *("inputs", "output", "dinputs", "training", "total", "scale", "learning_rate", "decay", "iterations"),
     *("scratch", "seed", "init", "parameter_names", "state_names", "dtype"),
     *("in_features", "out_features", "in_channels", "out_channels", "num_features"),
+    *("kernel_size", "stride", "padding", "dilation", "groups", "pool_size", "ceil_mode"),
 }
 
 

@@ -62,7 +62,8 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
         winograd(x, address(w, 0), address(b, 0) if b.size > 0 else 0, padding, activation, alpha,
                  address(scratch, 0), y)  # fmt: skip
         return
-    work = y.size * w.size // w.shape[3] // 16
+    # Short rows and few channels: 1x28x28x1 to 6, 5x5 takes 6 us with two threads instead of 10.
+    work = y.size // w.shape[3] * w.size // 16 * (8 if w.shape[3] < 16 else 3)
     high = image_rows(x, w.shape, y.shape, stride, dilation, groups)
     if high > 0:
         cut = bands(image_groups(x), y.shape[1])

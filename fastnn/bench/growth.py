@@ -1,0 +1,176 @@
+"""How the time of a training step grows: measured and predicted, along one axis at a time."""
+
+from __future__ import annotations
+
+import io
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+import fastnn as fn
+from fastnn.bench.cost import Machine, calibrate, recorded_operations, step_cost
+from fastnn.bench.text import seconds as as_text
+from fastnn.layers import Layer
+from fastnn.model import Sequential
+
+_BLOCK = 0.3  # seconds of steps that a point is the fastest of
+_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measured step: seconds, what the model predicts, and the roofline's bound."""
+
+    curve: str
+    at: int
+    measured: float
+    predicted: float
+    roofline: float
+    gflops: float
+
+    @property
+    def error(self) -> float:
+        """Of the prediction, relative to the measured time."""
+        return self.predicted / self.measured - 1
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A row of networks: title, axis, its values, and what makes layers, input shape and batch size of a value."""
+
+    title: str
+    axis: str
+    values: tuple[int, ...]
+    make: Callable[[int], tuple[list[Layer], tuple[int, ...], int]]
+    threads: bool = False
+
+
+def _mlp(width: int, depth: int) -> list[Layer]:
+    hidden = [layer for _ in range(depth) for layer in (fn.Dense(None, width), fn.ReLU())]
+    return [*hidden, fn.Dense(None, 10)]
+
+
+def _cnn(channels: int) -> list[Layer]:
+    return [
+        fn.Conv2D(None, channels, 3, padding="same"), fn.ReLU(), fn.MaxPool2D(2),
+        fn.Conv2D(None, 2 * channels, 3, padding="same"), fn.ReLU(), fn.MaxPool2D(2),
+        fn.Flatten(), fn.Dense(None, 10),
+    ]  # fmt: skip
+
+
+CURVES = (
+    Curve("MLP 784-256-256-10", "batch", (8, 16, 32, 64, 128, 256, 512, 1024), lambda n: (_mlp(256, 2), (784,), n)),
+    Curve("MLP 784-W-W-10, batch 128", "width", (32, 64, 128, 256, 512, 1024), lambda w: (_mlp(w, 2), (784,), 128)),
+    Curve("MLP 784-256-...-10, batch 128", "depth", (1, 2, 4, 8, 16), lambda d: (_mlp(256, d), (784,), 128)),
+    Curve("CNN C-2C on 28x28x1, batch 64", "channels", (8, 16, 32, 64, 128), lambda c: (_cnn(c), (28, 28, 1), 64)),
+    Curve("CNN 32-64, 3 channels, batch 32", "pixels", (8, 16, 24, 32, 48), lambda s: (_cnn(32), (s, s, 3), 32)),
+    Curve("CNN 32-64 on 28x28x1, batch 64", "threads", (1, 2, 4, 8, 16), lambda t: (_cnn(32), (28, 28, 1), 64), True),
+)
+
+
+def measure(say: Callable[[str], None]) -> list[Point]:
+    """Every point of every curve. Threads are restored afterwards."""
+    everything = fn.get_num_threads()
+    machine, points = calibrate(), []
+    for curve in CURVES:
+        for value in curve.values:
+            if curve.threads and value > everything:
+                continue
+            with fn.threads(value if curve.threads else everything):
+                here = calibrate() if curve.threads else machine
+                points.append(_point(curve, value, here))
+            point = points[-1]
+            say(
+                f"{curve.title}, {curve.axis} {value}: {as_text(point.measured)} measured, "
+                f"{as_text(point.predicted)} predicted ({point.error:+.0%})"
+            )
+    return points
+
+
+def _point(curve: Curve, value: int, machine: Machine) -> Point:
+    layers, shape, batch = curve.make(value)
+    model = Sequential(layers, shape, seed=0)
+    model.compile(fn.SGD(1e-6, momentum=0.9), fn.SoftmaxCrossEntropy())
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((4 * batch, *shape), np.float32), rng.integers(0, 10, 4 * batch)
+    operations, working_set = recorded_operations(model, x, y, batch)
+    cost = step_cost(machine, operations, working_set)
+    epochs = max(1, int(_BLOCK / _ROUNDS / (4 * cost.seconds)))
+    model.fit(x, y, epochs=epochs, batch_size=batch, shuffle=False, verbose=False)
+    times = [
+        t / 4 for _ in range(_ROUNDS)
+        for t in model.fit(x, y, epochs=epochs, batch_size=batch, shuffle=False, verbose=False).seconds
+    ]  # fmt: skip
+    measured = min(times)  # as `calibrate` measures: what neighbours on the machine take is not the step's
+    return Point(curve.title, value, measured, cost.seconds, cost.roofline, cost.flops / measured / 1e9)
+
+
+def rows(points: list[Point]) -> list[dict[str, Any]]:
+    """The points as JSON values."""
+    return [asdict(point) | {"error": point.error} for point in points]
+
+
+def markdown(points: list[Point]) -> str:
+    """A table for every curve, and how far the predictions are off."""
+    lines: list[str] = []
+    for curve, own in _by_curve(points):
+        lines += [f"### {curve.title}", "", f"| {curve.axis} | step | predicted | off by | roofline | GFLOP/s |"]
+        lines += ["|---:|---:|---:|---:|---:|---:|"]
+        lines += [
+            f"| {p.at} | {as_text(p.measured)} | {as_text(p.predicted)} | {p.error:+.0%} | {as_text(p.roofline)} "
+            f"| {p.gflops:.0f} |"
+            for p in own
+        ] + [""]  # fmt: skip
+    errors = sorted(abs(point.error) for point in points)
+    inside = sum(error <= 0.2 for error in errors)
+    lines += [
+        f"{inside} of {len(points)} predictions are within 20 % of the measured time; the median is off by "
+        f"{statistics.median(errors):.0%}, the worst by {errors[-1]:.0%}."
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def png(points: list[Point]) -> bytes:
+    """Small multiples, log-log: measured points, the prediction, and the roofline. Needs matplotlib."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+    curves = list(_by_curve(points))
+    figure = Figure(figsize=(12, 7), layout="constrained")
+    axes = figure.subplots(2, -(-len(curves) // 2)).flat
+    for panel, (curve, own) in zip(axes, curves, strict=False):
+        at = [p.at for p in own]
+        panel.fill_between(at, [1e3 * p.roofline for p in own], 1e-9, color="#e6e6e6", lw=0)
+        panel.plot(at, [1e3 * p.roofline for p in own], color="#999999", lw=1, label="roofline")
+        panel.plot(at, [1e3 * p.predicted for p in own], color="#c8553d", lw=1.5, ls="--", label="predicted")
+        panel.plot(at, [1e3 * p.measured for p in own], "o-", color="#2a6f97", ms=5, lw=1.5, label="measured")
+        panel.set_xscale("log", base=2)
+        panel.set_yscale("log")
+        panel.set_ylim(0.6e3 * min(p.roofline for p in own), 1.7e3 * max(max(p.measured, p.predicted) for p in own))
+        panel.xaxis.set_major_locator(FixedLocator(at))
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        panel.yaxis.set_minor_formatter(NullFormatter())
+        panel.set_title(curve.title, fontsize=10)
+        panel.set_xlabel(curve.axis)
+        panel.set_ylabel("ms per step")
+        panel.grid(color="#eeeeee")
+        panel.set_axisbelow(True)
+        for side in ("top", "right"):
+            panel.spines[side].set_visible(False)
+    axes[0].legend(frameon=False, fontsize=9)
+    figure.suptitle("Time of a training step (grey: what the roofline of FMA peak and memory forbids)", fontsize=12)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def _by_curve(points: list[Point]) -> Iterator[tuple[Curve, list[Point]]]:
+    for curve in CURVES:
+        own = [point for point in points if point.curve == curve.title]
+        if own:
+            yield curve, own
