@@ -108,12 +108,13 @@ CASES: dict[str, Callable[[str, Backend], None]] = {
 
 
 def _train(model: Sequential, optimizer: Optimizer, loss: Loss | None, targets: Array) -> None:
-    """Two steps, the second of them recorded, and all ways to look at the result."""
+    """Two steps and two predictions, recorded and repeated, and all ways to look at the result."""
     x = _samples(model)
     model.compile(optimizer, loss)
     model.fit(x, targets, epochs=2, batch_size=len(x), verbose=False)
     model.evaluate(x, targets)
-    model.predict_proba(x)
+    for _ in range(2):
+        model.predict_proba(x)
 
 
 def _samples(model: Sequential) -> Array:

@@ -205,9 +205,7 @@ def calibrate() -> Machine:
     return Machine(threads, peak, shares, tuple(traffic), 0.3 * call, 4e-6)
 
 
-def _convolutions(
-    c: int, k: int, pixels: int, seconds: Callable[[Callable[[], object]], float]
-) -> dict[str, float]:
+def _convolutions(c: int, k: int, pixels: int, seconds: Callable[[Callable[[], object]], float]) -> dict[str, float]:
     """FLOP per second of the three passes of a 3x3 convolution, "same" padding, 32 images."""
     rng = np.random.default_rng(0)
     x, dz = (rng.standard_normal((32, pixels, pixels, n), np.float32) for n in (c, k))

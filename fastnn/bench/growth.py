@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -71,11 +71,13 @@ CURVES = (
 )
 
 
-def measure(say: Callable[[str], None]) -> list[Point]:
-    """Every point of every curve. Threads are restored afterwards."""
+def measure(say: Callable[[str], None], axes: Collection[str]) -> list[Point]:
+    """Every point of the curves along these axes. Threads are restored afterwards."""
     everything = fn.get_num_threads()
     machine, points = calibrate(), []
     for curve in CURVES:
+        if curve.axis not in axes:
+            continue
         for value in curve.values:
             if curve.threads and value > everything:
                 continue
@@ -115,22 +117,26 @@ def rows(points: list[Point]) -> list[dict[str, Any]]:
 
 def markdown(points: list[Point]) -> str:
     """A table for every curve, and how far the predictions are off."""
-    lines: list[str] = []
+    lines = ["# How the time of a training step grows", "", "Made by `fastnn growth`: SGD with momentum, float32.", ""]
     for curve, own in _by_curve(points):
-        lines += [f"### {curve.title}", "", f"| {curve.axis} | step | predicted | off by | roofline | GFLOP/s |"]
+        lines += [f"## {curve.title}", "", f"| {curve.axis} | step | predicted | off by | roofline | GFLOP/s |"]
         lines += ["|---:|---:|---:|---:|---:|---:|"]
         lines += [
             f"| {p.at} | {as_text(p.measured)} | {as_text(p.predicted)} | {p.error:+.0%} | {as_text(p.roofline)} "
             f"| {p.gflops:.0f} |"
             for p in own
         ] + [""]  # fmt: skip
+    return "\n".join([*lines, judgement(points)]) + "\n"
+
+
+def judgement(points: list[Point]) -> str:
+    """How far the predictions are off, in a sentence."""
     errors = sorted(abs(point.error) for point in points)
     inside = sum(error <= 0.2 for error in errors)
-    lines += [
+    return (
         f"{inside} of {len(points)} predictions are within 20 % of the measured time; the median is off by "
         f"{statistics.median(errors):.0%}, the worst by {errors[-1]:.0%}."
-    ]
-    return "\n".join(lines) + "\n"
+    )
 
 
 def png(points: list[Point]) -> bytes:

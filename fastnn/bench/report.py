@@ -17,6 +17,8 @@ from fastnn.bench.workloads import GROUPS
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from fastnn.bench.growth import Point
+
 JSON_FILE, MARKDOWN_FILE, CHART_FILE = "bench.json", "bench.md", "bench.png"
 _FORMS: dict[str, Callable[[float], str]] = {
     "ratio": "{:.2f}".format, "gflops": "{:.0f}".format, "share": "{:.0%}".format, "seconds": "{:.2f} s".format,
@@ -133,11 +135,26 @@ def write_all(folder: Path, document: Document) -> str:
 
     write_json(folder, document)
     write(folder / MARKDOWN_FILE, markdown(document))
+    return _write_chart(folder / CHART_FILE, lambda: chart.png(document))
+
+
+def write_growth(folder: Path, points: list[Point]) -> list[str]:
+    """Write growth.json, growth.md and, where matplotlib is, growth.png; returns what is left out."""
+    from fastnn.bench import growth
+
+    write(folder / "growth.json", json.dumps(growth.rows(points), indent=1) + "\n")
+    write(folder / "growth.md", growth.markdown(points))
+    missing = _write_chart(folder / "growth.png", lambda: growth.png(points))
+    return [missing] if missing else []
+
+
+def _write_chart(path: Path, draw: Callable[[], bytes | None]) -> str:
+    """Write a picture; returns why not, or nothing."""
     try:
-        drawn = chart.png(document)
+        drawn = draw()
     except ModuleNotFoundError:
-        return f"without {CHART_FILE}: matplotlib is not installed (pip install 'fastnn[plot]')"
+        return f"without {path.name}: matplotlib is not installed (pip install 'fastnn[plot]')"
     if drawn is None:
-        return f"without {CHART_FILE}: no row has a peer"
-    write(folder / CHART_FILE, drawn)
+        return f"without {path.name}: no row has a peer"
+    write(path, drawn)
     return ""

@@ -10,6 +10,7 @@ import click
 from fastnn.cli._group import Group, debug_option, version_option
 from fastnn.cli.bench import bench
 from fastnn.cli.evaluate import evaluate
+from fastnn.cli.growth import growth
 from fastnn.cli.info import info
 from fastnn.cli.train import train
 from fastnn.cli.warmup import warmup
@@ -26,4 +27,5 @@ main.add_command(train)
 main.add_command(evaluate)
 main.add_command(bench)
 main.add_command(info)
+main.add_command(growth)
 main.add_command(warmup)

@@ -88,7 +88,7 @@ _PLAIN_EXAMPLES = [
     Conv2DCase(1, (7, 9), 1, 3, (3, 2), stride=(2, 1), dilation=(2, 3), padding=(7, 6), after=(5, 6)),
     # several pixels side by side, one left over; outputs as rows
     Conv2DCase(2, (6, 9), 1, 6, (5, 5), stride=(1, 2), padding=(2, 3), after=(2, 3)),
-    Conv2DCase(1, (4, 6), 5, 20, (5, 5), padding=(2, 6), after=(2, 0), dilation=(2, 1)),
+    Conv2DCase(1, (6, 6), 5, 20, (5, 5), padding=(2, 6), after=(2, 0), dilation=(2, 1)),
 ]
 # Enough work for Winograd's products: partial tiles, channels that fill no vector, blocks of many and of few tiles
 WINOGRAD_EXAMPLES = [

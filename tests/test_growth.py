@@ -1,0 +1,88 @@
+"""The cost model and the curves of `fastnn growth`."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import fastnn as fn
+from fastnn.bench import cost, growth
+from fastnn.cli import main
+
+MACHINE = cost.Machine(
+    threads=2,
+    peak=200e9,
+    shares=dict.fromkeys(cost.PRODUCTS, 0.5) | {f"{n} {w}": 0.5 for n in cost.CONVOLUTIONS for w in cost._WIDTHS},
+    traffic=((1 << 14, 100e9), (1 << 26, 10e9)),
+    call=1e-6,
+    region=1e-6,
+)
+
+
+def model():
+    layers = [fn.Conv2D(1, 6, 3, padding="same"), fn.ReLU(), fn.MaxPool2D(2), fn.Flatten(), fn.Dense(None, 10)]
+    made = fn.Sequential(layers, (8, 8, 1), seed=0)
+    made.compile(fn.SGD(0.01, momentum=0.9), fn.SoftmaxCrossEntropy())
+    return made
+
+
+def test_operations_are_those_of_the_recorded_step():
+    x, y = np.zeros((32, 8, 8, 1), np.float32), np.zeros(32, int)
+    operations, working_set = cost.recorded_operations(model(), x, y, 16)
+    names = [operation.name for operation in operations]
+    assert names[:2] == ["gather", "gather"]
+    assert names.count("conv2d_forward") == names.count("conv2d_weight_gradient") == 1
+    assert "conv2d_input_gradient" not in names  # the first layer needs none
+    by_name = {operation.name: operation for operation in operations}
+    assert by_name["conv2d_forward"].flops == 2 * 16 * 64 * 9 * 6
+    assert by_name["dense_weight_gradient"].flops == 2 * 16 * 96 * 10
+    assert by_name["conv2d_forward"].kind == "conv2d_forward image"
+    assert working_set > x[:16].nbytes
+
+
+def test_seconds_are_start_arithmetic_and_traffic():
+    product = cost.Operation("dense_forward", "dense_forward", 1e9, 1 << 20)
+    at_peak = 1e9 / (200e9 * 0.5)
+    assert MACHINE.seconds(product, 1 << 14) == pytest.approx(2e-6 + at_peak + (1 << 20) / 100e9 / 2)
+    small = cost.Operation("dense_forward", "dense_forward", 1e3, 64)
+    assert MACHINE.seconds(small, 1 << 14) == pytest.approx(1e-6 + 1e3 / (100e9 * 0.5), rel=1e-2)  # one thread
+    assert MACHINE.bandwidth(1 << 20) == pytest.approx(np.sqrt(100e9 * 10e9))
+    assert MACHINE.bandwidth(1) == pytest.approx(100e9)
+
+
+def test_the_roofline_is_the_longer_of_arithmetic_and_traffic():
+    work = [
+        cost.Operation("dense_forward", "dense_forward", 2e9, 1000),
+        cost.Operation("sgd_update", "traffic", 0, 10**9),
+    ]
+    assert cost.step_cost(MACHINE, work, 1 << 26).roofline == pytest.approx(max(0.01, 0.1), rel=1e-3)
+
+
+def test_a_step_that_cannot_be_recorded_is_refused():
+    made = fn.Sequential([fn.Dense(4, 2, backend="numpy")], (4,))
+    with pytest.raises(ValueError, match="bench: the model's step cannot be recorded"):
+        cost.recorded_operations(made, np.zeros((4, 4), np.float32), np.zeros(4, int), 4)
+
+
+POINTS = [growth.Point(curve.title, at, 2e-3, 1.9e-3, 1e-3, 100.0) for curve in growth.CURVES for at in curve.values]
+
+
+def test_pages_of_points():
+    page = growth.markdown(POINTS)
+    assert page.count("## ") == len(growth.CURVES)
+    assert f"{len(POINTS)} of {len(POINTS)} predictions are within 20 %" in page
+    off = [growth.Point(growth.CURVES[0].title, 8, 1e-3, 1.5e-3, 1e-4, 1.0)]
+    assert "0 of 1 predictions are within 20 % of the measured time; the median is off by 50%" in growth.judgement(off)
+    assert growth.rows(off)[0]["error"] == pytest.approx(0.5)
+    pytest.importorskip("matplotlib")
+    assert growth.png(POINTS).startswith(b"\x89PNG")
+
+
+def test_the_command(monkeypatch, tmp_path):
+    monkeypatch.setattr(growth, "measure", lambda say, axes: [p for p in POINTS if p.curve == growth.CURVES[0].title])
+    result = CliRunner().invoke(main, ["growth", "--curve", "batch", "--out", str(tmp_path / "new")])
+    assert result.exit_code == 0, result.output
+    assert "written to" in result.output
+    assert {"growth.json", "growth.md"} <= {path.name for path in (tmp_path / "new").iterdir()}
+    wrong = CliRunner().invoke(main, ["growth", "--curve", "colour"])
+    assert wrong.exit_code == 2
+    assert "--curve must be one of batch, width, depth, channels, pixels, threads, got colour" in wrong.output
