@@ -85,7 +85,9 @@ class Recorded:
 
 
 def layers_of(layers: Sequence[Layer]) -> Iterator[Layer]:
-    """The layers, and those inside them."""
+    """The layers, and those inside them: of a skip connection, and the activation of a dense layer or convolution."""
     for layer in layers:
         yield layer
         yield from layers_of(getattr(layer, "layers", []))
+        if (activation := getattr(layer, "activation", None)) is not None:
+            yield activation

@@ -43,10 +43,8 @@ def make(optimizer=None, loss=None, net=layers):
 def through_python(model):
     """The same model with a layer that is not fastnn's own, so that none of its steps is recorded."""
 
-    class Own(fn.ReLU):
-        pass
-
-    model.layers[1].__class__ = Own
+    kind = type(model.layers[1])
+    model.layers[1].__class__ = type("Own", (kind,), {})
     return model
 
 
@@ -134,6 +132,20 @@ def test_a_change_counts_from_the_next_step_on(change):
             model.train_batch(X[10:20], Y[10:20])
     for name, weights in models[0].weights().items():
         np.testing.assert_array_equal(weights, models[1].weights()[name], name)
+
+
+def test_an_activation_inside_a_layer_counts_too():
+    def net(activation):
+        return [fn.Flatten(), fn.Dense(128, 9, activation=activation), fn.Dense(9, 5)]
+
+    changed, expected = (make(net=lambda: net(fn.LeakyReLU(0.3))) for _ in range(2))
+    for model in (changed, through_python(expected)):
+        for _ in range(3):
+            model.train_batch(X[:9], Y[:9])
+        model.layers[1].activation.alpha = 0.01
+        for _ in range(3):
+            model.train_batch(X[:9], Y[:9])
+    np.testing.assert_array_equal(changed.parameters, expected.parameters)
 
 
 def test_a_loss_that_is_not_finite_updates_nothing_and_ends_the_block():
