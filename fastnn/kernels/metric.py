@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ._jit import kernel
+from .activation import maximum
 
 
 @kernel
@@ -35,8 +36,8 @@ def sign_accuracy(outputs, targets, accuracy):
 
 @kernel
 def _first_largest(row):
-    best = 0
-    for c in range(1, row.size):
-        if row[c] > row[best]:
-            best = c
-    return best
+    top = maximum(row)  # two loops, because the first of them fills vectors
+    for c in range(row.size):
+        if row[c] == top:
+            return c
+    return 0  # a row of NaN
