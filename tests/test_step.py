@@ -1,7 +1,9 @@
 """Recorded training steps: the same numbers as steps through Python, for as long as nothing changes that they hold."""
 
 import copy
+import gc
 import math
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -165,6 +167,19 @@ def test_a_loss_that_is_not_finite_updates_nothing_and_ends_the_block():
     assert not np.array_equal(model.layers[4].running_mean, states)
     with pytest.raises(RuntimeError, match="the loss is nan"):
         make().train_batch(np.full((2, 8, 8, 2), 1e38), Y[:2])
+
+
+def test_a_recording_does_not_keep_the_data_alive():
+    model = make()
+    x, y = X.copy(), np.array(Y)
+    kept = weakref.ref(x)
+    model.fit(x, y, epochs=2, batch_size=10, verbose=False)
+    model.fit(x, y, epochs=2, batch_size=10, shuffle=False, verbose=False)
+    model.predict_proba(x)
+    assert is_recorded(model)
+    del x
+    gc.collect()
+    assert kept() is None
 
 
 def test_a_copy_records_its_own_steps():

@@ -41,7 +41,7 @@ class LiveFloat(float):
 
 @dataclass
 class Tape:
-    """Runs operations and writes them down. Every array that it saw stays alive, and in its place, with it."""
+    """Runs operations and writes them down. Every array that it saw stays alive with it, but for the live ones."""
 
     operations: Any
     guard: int = 0
@@ -108,6 +108,8 @@ class Tape:
             start = address_of(array)
             offsets = ((place, self.words[place] - start) for place in self.pointers)
             places += [(place, number, offset) for place, offset in offsets if 0 <= offset < array.nbytes]
+        blanks = [(array, np.zeros(1, array.dtype)) for array in live_arrays]
+        self.kept = [(*call, _without_data(arguments, blanks)) for *call, arguments in self.kept]
         rows, live = (np.array(table, np.int64) for table in (self.rows, places))
         return Recording(rows.reshape(-1, 2), np.array(self.words, np.int64), live.reshape(-1, 3), self.guard, self)
 
@@ -173,6 +175,19 @@ def _call(typingctx: Any, function: Any, words: Any, at: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64, words, types.int64), codegen
+
+
+def _without_data(arguments: tuple[Any, ...], blanks: Sequence[tuple[Array, Array]]) -> tuple[Any, ...]:
+    """The arguments with each live array's blank, in its shape, instead of its memory: a data set may be large."""
+
+    def blank(argument: Any) -> Any:
+        if isinstance(argument, np.ndarray):
+            for array, zero in blanks:
+                if 0 <= address_of(argument) - address_of(array) < array.nbytes:
+                    return np.broadcast_to(zero, argument.shape)
+        return argument
+
+    return tuple(blank(argument) for argument in arguments)
 
 
 def address_of(array: Array) -> int:
