@@ -13,8 +13,9 @@ from fastnn.layers.activation import Elementwise
 def fused(layers: Sequence[Layer]) -> list[Layer]:
     """The layers with ReLU after max pooling, and activations as part of the dense layer or convolution before them.
 
-    ReLU keeps the order of numbers, so after the pooling it does the same on a quarter of them: the passes of
-    the CNN 32-64-128 on 64 images took 1.2 ms of a step of 9.5, and take 0.2 (two threads). The parameters stay those of the given layers.
+    ReLU keeps the order of numbers, so after the pooling it does the same on a quarter of them: its passes in a step of
+    the CNN 32-64-128 on 64 images took 1.2 ms of 9.5, and take 0.2 (two threads). The parameters stay those of the
+    given layers.
     """
     ordered = list(layers)
     for i in range(len(ordered) - 1):
