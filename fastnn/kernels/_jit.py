@@ -153,7 +153,8 @@ class _Dispatcher(CPUDispatcher):  # type: ignore[misc]
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
         super().__init__(function, targetoptions=options | {"nopython": True})
         self.name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
-        self._cache = _OperationCache(self.name)
+        if function.__module__.startswith(f"{__package__}."):  # the cache knows these sources only
+            self._cache = _OperationCache(self.name)
         self._compiler = _Compiler(function, options, "operation")
         self._task_compiler = _Compiler(function, options, "task")
         self._body_compiler = _Compiler(function, options, "body")
