@@ -172,7 +172,7 @@ RESNET = Net("ResNet 16-32-64", (32, 32, 3), (
     Conv(64, stride=2, bias=False), Norm(), RELU, *_block(64), *_block(64),
     GlobalPool(), Dense(10),
 ))  # fmt: skip
-# MNIST to 99 %
-MNIST_CNN = Net("CNN 5x5 16-32", (28, 28, 1), (
-    Conv(16, 5, padding=2), RELU, Pool(), Conv(32, 5, padding=2), RELU, Pool(), Flatten(), Dense(10),
+# MNIST to 99 % in one epoch
+MNIST_CNN = Net("CNN 16-32-128", (28, 28, 1), (
+    Conv(16, 5, padding=0), Pool(), RELU, Conv(32, padding=0), Pool(), RELU, Flatten(), Dense(128), RELU, Dense(10),
 ))  # fmt: skip

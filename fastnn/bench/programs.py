@@ -11,29 +11,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ACCURACY, EPOCHS, PEAK_RATE, BATCH = 0.99, 2, 0.01, 64
+ACCURACY = 0.99
+# One-cycle Adam with label smoothing, one epoch: 99.03-99.23 % with ten seeds
+EPOCHS, PEAK_RATE, BETAS, SMOOTHING, BATCH = 1, 0.008, (0.7, 0.9), 0.05, 64
 MEMORY_PASSES = 2
 
 
 def fastnn_accuracy(threads: int, data: str, seed: int) -> list[float]:
-    """Train the MNIST network with fastnn; the test accuracy after each epoch, until it is reached."""
+    """Train the MNIST network with fastnn; the test accuracy after each epoch."""
     import fastnn as fn
     from fastnn.bench import inputs, nets
     from fastnn.bench.peers.own import build
 
-    class Stop(fn.Callback):
-        """Ends the training once the accuracy is reached."""
-
-        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-            self.model.stop_training = logs["val_accuracy"] >= ACCURACY
-
     fn.set_num_threads(threads)
     (x, y), test = fn.datasets.load("mnist", data)
     model = build(nets.MNIST_CNN, inputs.weights(nets.MNIST_CNN, seed), "numba")
-    model.compile(fn.Adam(fn.schedules.OneCycle(PEAK_RATE)), fn.SoftmaxCrossEntropy())
-    history = model.fit(
-        x, y, epochs=EPOCHS, batch_size=BATCH, validation_data=test, seed=seed, callbacks=[Stop()], verbose=False
+    model.compile(
+        fn.Adam(fn.schedules.OneCycle(PEAK_RATE), betas=BETAS), fn.SoftmaxCrossEntropy(label_smoothing=SMOOTHING)
     )
+    history = model.fit(x, y, epochs=EPOCHS, batch_size=BATCH, validation_data=test, seed=seed, verbose=False)
     return history.val_accuracy
 
 
@@ -52,13 +48,13 @@ def pytorch_accuracy(variant: str, threads: int, data: str, seed: int) -> list[f
     net = Network(nets.MNIST_CNN, inputs.weights(nets.MNIST_CNN, seed), variant == "channels_last")
     (x, y), (x_test, y_test) = ((net.images(images), torch.from_numpy(labels)) for images, labels in (train, test))
     steps = -(-len(x) // BATCH)
-    optimizer = torch.optim.Adam(net.parameters, fused=True)
+    optimizer = torch.optim.Adam(net.parameters, betas=BETAS, fused=True)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_RATE, EPOCHS * steps, cycle_momentum=False)
     accuracies: list[float] = []
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(x)).split(BATCH):
             optimizer.zero_grad(set_to_none=True)
-            functional.cross_entropy(net.forward(x[rows]), y[rows]).backward()
+            functional.cross_entropy(net.forward(x[rows]), y[rows], label_smoothing=SMOOTHING).backward()
             optimizer.step()
             cycle.step()
         with torch.inference_mode():
@@ -67,8 +63,6 @@ def pytorch_accuracy(variant: str, threads: int, data: str, seed: int) -> list[f
                 for images, labels in zip(x_test.split(256), y_test.split(256), strict=True)
             )
         accuracies.append(right / len(x_test))
-        if accuracies[-1] >= ACCURACY:
-            break
     return accuracies
 
 
