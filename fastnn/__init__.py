@@ -17,7 +17,7 @@ __all__ = [
     "MaxPool2D", "MeanSquaredError", "Optimizer", "RMSprop", "ReLU", "Reshape", "Residual", "SGD",
     "Sequential", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus", "Tanh", "__version__",
     "callbacks", "datasets", "errors", "get_num_threads", "initializers", "layers", "load", "losses",
-    "metrics", "optimizers", "recipes", "schedules", "set_num_threads", "threads",
+    "metrics", "optimizers", "plots", "recipes", "report", "schedules", "set_num_threads", "threads",
 ]  # fmt: skip
 
 if TYPE_CHECKING:  # the same names for type checkers and editors
@@ -30,7 +30,9 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
         losses,
         metrics,
         optimizers,
+        plots,
         recipes,
+        report,
         schedules,
     )
     from fastnn._threads import get_num_threads, set_num_threads, threads

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import io
+from typing import TYPE_CHECKING
 
 from fastnn.bench.peers import TITLES
+from fastnn.bench.rows import Row
 from fastnn.bench.run import Document
 from fastnn.bench.text import amount
 from fastnn.bench.workloads import GROUPS
+from fastnn.plots import _figure
 
-_AHEAD, _BEHIND, _GOAL = "#2a6f97", "#c8553d", "#333333"
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _ROW, _FRAME = 0.27, 1.6  # inches
 
 
 def png(document: Document) -> bytes | None:
     """The image; None where no row has a peer. Raises ModuleNotFoundError without matplotlib."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     rows = [row for row in document["rows"] if "best" in row]
     if not rows:
         return None
+    with _figure.look():
+        return _figure.png(_chart(document, rows))
+
+
+def _chart(document: Document, rows: list[Row]) -> Figure:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     places, place, kind = [], 0.0, rows[0]["kind"]
     for row in rows:
         place += 1.0 if row["kind"] == kind else 2.2  # room for the title of a group
         kind = row["kind"]
         places.append(place)
-    figure = Figure(figsize=(10, _FRAME + _ROW * (place + 2)), layout="constrained")
+    figure = _figure.figure(10, _FRAME + _ROW * (place + 2))
     axes = figure.add_subplot()
     ratios = [row["ratio"] for row in rows]
     quartiles = [row["peers"][row["best"]]["ratio"] for row in rows]
@@ -37,7 +45,8 @@ def png(document: Document) -> bytes | None:
     # Bars begin at 1, equal speed: to the right fastnn is ahead, to the left behind.
     axes.barh(
         places, [ratio - 1 for ratio in ratios], left=1, height=0.72, xerr=errors,
-        color=[_AHEAD if ratio >= 1 else _BEHIND for ratio in ratios], error_kw={"lw": 0.8, "ecolor": "#777777"},
+        color=[_figure.BLUE if ratio >= 1 else _figure.RED for ratio in ratios],
+        error_kw={"lw": 0.8, "ecolor": _figure.GREY},
     )  # fmt: skip
     largest = max(ratios + [q["q3"] for q in quartiles] + [1.0])
     smallest = min(ratios + [q["q1"] for q in quartiles] + [1.0])
@@ -51,7 +60,7 @@ def png(document: Document) -> bytes | None:
         if row["kind"] not in titled:
             titled.add(row["kind"])
             axes.text(smallest / 1.12, place - 0.95, GROUPS[row["kind"]], va="center", fontsize=9, weight="bold")
-    axes.axvline(1, color=_GOAL, lw=1)
+    axes.axvline(1, color=_figure.INK, lw=1)
     axes.set_xscale("log")
     axes.set_xlim(smallest / 1.15, largest * 2.2)
     axes.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
@@ -64,13 +73,9 @@ def png(document: Document) -> bytes | None:
     machine = document["machine"]
     axes.set_title(
         f"fastnn beside the best of other libraries\n{machine.get('cpu', '')}, {document['settings']['threads']} "
-        f"threads, {document['date']}", fontsize=11,
-    )  # fmt: skip
-    axes.grid(axis="x", color="#dddddd", lw=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
+        f"threads, {document['date']}"
+    )
+    axes.grid(axis="x")
+    axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    return buffer.getvalue()
+    return figure

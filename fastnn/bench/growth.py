@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import statistics
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +14,10 @@ from fastnn.bench.cost import Machine, calibrate, recorded_operations, step_cost
 from fastnn.bench.text import seconds as as_text
 from fastnn.layers import Layer
 from fastnn.model import Sequential
+from fastnn.plots import _figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _BLOCK = 0.3  # seconds of steps that a point is the fastest of
 _ROUNDS = 3
@@ -141,18 +144,22 @@ def judgement(points: list[Point]) -> str:
 
 def png(points: list[Point]) -> bytes:
     """Small multiples, log-log: measured points, the prediction, and the roofline. Needs matplotlib."""
-    from matplotlib.figure import Figure
+    with _figure.look():
+        return _figure.png(_chart(points))
+
+
+def _chart(points: list[Point]) -> Figure:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
     curves = list(_by_curve(points))
-    figure = Figure(figsize=(12, 7), layout="constrained")
+    figure = _figure.figure(12, 7)
     axes = figure.subplots(2, -(-len(curves) // 2)).flat
     for panel, (curve, own) in zip(axes, curves, strict=False):
         at = [p.at for p in own]
-        panel.fill_between(at, [1e3 * p.roofline for p in own], 1e-9, color="#e6e6e6", lw=0)
-        panel.plot(at, [1e3 * p.roofline for p in own], color="#999999", lw=1, label="roofline")
-        panel.plot(at, [1e3 * p.predicted for p in own], color="#c8553d", lw=1.5, ls="--", label="predicted")
-        panel.plot(at, [1e3 * p.measured for p in own], "o-", color="#2a6f97", ms=5, lw=1.5, label="measured")
+        panel.fill_between(at, [1e3 * p.roofline for p in own], 1e-9, color=_figure.PALE, lw=0)
+        panel.plot(at, [1e3 * p.roofline for p in own], color=_figure.SOFT, lw=1, label="roofline")
+        panel.plot(at, [1e3 * p.predicted for p in own], color=_figure.RED, lw=1.5, ls="--", label="predicted")
+        panel.plot(at, [1e3 * p.measured for p in own], "o-", color=_figure.BLUE, ms=5, lw=1.5, label="measured")
         panel.set_xscale("log", base=2)
         panel.set_yscale("log")
         panel.set_ylim(0.6e3 * min(p.roofline for p in own), 1.7e3 * max(max(p.measured, p.predicted) for p in own))
@@ -161,18 +168,13 @@ def png(points: list[Point]) -> bytes:
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         panel.yaxis.set_minor_formatter(NullFormatter())
-        panel.set_title(curve.title, fontsize=10)
+        panel.set_title(curve.title)
         panel.set_xlabel(curve.axis)
         panel.set_ylabel("ms per step")
-        panel.grid(color="#eeeeee")
-        panel.set_axisbelow(True)
-        for side in ("top", "right"):
-            panel.spines[side].set_visible(False)
-    axes[0].legend(frameon=False, fontsize=9)
-    figure.suptitle("Time of a training step (grey: what the roofline of FMA peak and memory forbids)", fontsize=12)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+        panel.grid()
+    axes[0].legend()
+    figure.suptitle("Time of a training step (grey: what the roofline of FMA peak and memory forbids)")
+    return figure
 
 
 def _by_curve(points: list[Point]) -> Iterator[tuple[Curve, list[Point]]]:

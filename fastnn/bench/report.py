@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastnn import _files
 from fastnn.bench.peers import TITLES
 from fastnn.bench.rows import Row
 from fastnn.bench.run import Document
@@ -114,19 +114,9 @@ def _ratio(row: Row, name: str) -> str:
     return f"**{text}** ({ratio['q1']:.2f}-{ratio['q3']:.2f})" if name == row["best"] else text
 
 
-def write(path: Path, content: str | bytes) -> None:
-    """Write a file so that nobody ever meets half of it."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_json(folder: Path, document: Document) -> None:
     """Write bench.json."""
-    write(folder / JSON_FILE, json.dumps(document, indent=1) + "\n")
+    _files.replace(folder / JSON_FILE, json.dumps(document, indent=1) + "\n")
 
 
 def write_all(folder: Path, document: Document) -> str:
@@ -134,7 +124,7 @@ def write_all(folder: Path, document: Document) -> str:
     from fastnn.bench import chart
 
     write_json(folder, document)
-    write(folder / MARKDOWN_FILE, markdown(document))
+    _files.replace(folder / MARKDOWN_FILE, markdown(document))
     return _write_chart(folder / CHART_FILE, lambda: chart.png(document))
 
 
@@ -142,8 +132,8 @@ def write_growth(folder: Path, points: list[Point]) -> list[str]:
     """Write growth.json, growth.md and, where matplotlib is, growth.png; returns what is left out."""
     from fastnn.bench import growth
 
-    write(folder / "growth.json", json.dumps(growth.rows(points), indent=1) + "\n")
-    write(folder / "growth.md", growth.markdown(points))
+    _files.replace(folder / "growth.json", json.dumps(growth.rows(points), indent=1) + "\n")
+    _files.replace(folder / "growth.md", growth.markdown(points))
     missing = _write_chart(folder / "growth.png", lambda: growth.png(points))
     return [missing] if missing else []
 
@@ -152,9 +142,9 @@ def _write_chart(path: Path, draw: Callable[[], bytes | None]) -> str:
     """Write a picture; returns why not, or nothing."""
     try:
         drawn = draw()
-    except ModuleNotFoundError:
-        return f"without {path.name}: matplotlib is not installed (pip install 'fastnn[plot]')"
+    except ModuleNotFoundError as error:
+        return f"without {path.name}: {error}"
     if drawn is None:
         return f"without {path.name}: no row has a peer"
-    write(path, drawn)
+    _files.replace(path, drawn)
     return ""

@@ -8,8 +8,6 @@ up in closed tables, so a file can name nothing else; nothing in it is executed.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
-from fastnn import __version__, layers, losses
+from fastnn import __version__, _files, layers, losses
 from fastnn._typing import Array, Backend
 from fastnn.errors import CheckpointError
 from fastnn.layers import Layer
@@ -66,16 +64,8 @@ def load(path: str | PathLike[str], *, backend: Backend = "numba") -> Sequential
 
 
 def _write(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        try:
-            with beside.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+        _files.replace(path, content)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
 
