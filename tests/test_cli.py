@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,6 +95,49 @@ def test_evaluate(run, trained, name):
     assert result.stdout.startswith("297 test images of digits: loss ")
     accuracy = trained[1].splitlines()[-1].split(",")[0].removeprefix("test ")
     assert accuracy in result.stdout
+
+
+def test_evaluate_with_a_report(run, trained):
+    pytest.importorskip("matplotlib")
+    for _ in range(2):
+        result = run("evaluate", trained[0], "--backend", "numpy", "--report", "new/report")
+        assert result.exit_code == 0, result.output
+        assert result.stderr == ""
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("297 test images of digits: loss ")
+    cells = [line.split() for line in lines]
+    assert ["class", "precision", "recall", "F1", "images"] in cells
+    assert {row[0] for row in cells if len(row) == 5} >= {*"0123456789", "mean"}
+    assert lines[-2].startswith("most confused: ")
+    assert lines[-1] == "written to new/report"
+    folder = Path("new/report")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "confusion.png", "curves.png", "filters.png", "report.json", "report.md", "top_losses.png",
+    ]  # fmt: skip
+    accuracy = json.loads((folder / "report.json").read_text())["accuracy"]
+    assert f"accuracy {accuracy:.2%}" in lines[0]
+    assert (folder / "report.md").read_text().startswith("# run on digits\n")
+
+
+def test_evaluate_shows_the_worst_of_many_classes():
+    from fastnn.cli.evaluate import _table
+    from fastnn.report import evaluate as measure
+
+    model = fastnn.Sequential([fastnn.Dense(30, 30)], (30,), backend="numpy")
+    model.layers[0].weights = np.eye(30)
+    labels = np.arange(30)
+    labels[[3, 7]] = labels[[7, 3]]
+    table = _table(measure(model, np.eye(30) * 9, labels))
+    assert table.title == "the 20 of 30 classes with the lowest F1"
+    names = [str(cell) for cell in table.columns[0].cells]
+    assert names[:2] == ["3", "7"]
+    assert len(names) == 21
+    assert names[-1] == "mean"
+
+
+def test_a_report_cannot_be_written_over_a_file(run, trained):
+    Path("file").write_text("")
+    assert_one_line(run("evaluate", trained[0], "--report", "file"), 2, "file", "is a file")
 
 
 def test_evaluate_needs_a_dataset_when_the_model_names_none(run, tmp_path):

@@ -39,24 +39,32 @@ def confusion(
     cell, points = next(((c, p) for most, c, p in _SIZES if len(table) <= most), (_WIDEST / len(table), 0.0))
     with _figure.look():
         side = cell * len(table)
-        figure, axes = _square(side, names)
+        step, letters, turned = _lettering(names, cell)
+        figure, axes = _square(side, names, turned)
         axes.imshow(_colours(shares, np.eye(len(table), dtype=bool)), interpolation="nearest")
         if points:
             for (row, column), count in np.ndenumerate(table):
                 if count:
                     colour = "white" if shares[row, column] > 0.3 else _figure.INK
                     axes.text(column, row, str(count), ha="center", va="center", fontsize=points, color=colour)
-        _label(axes, names, cell)
+        _label(axes, names, step, letters, turned)
         _legend(axes, side)
         right = table.trace() / table.sum()
         axes.set_title(f"{right:.2%} of {table.sum():,} right", loc="left", weight="bold")
         return _figure.saved(figure, path)
 
 
-def _square(side: float, names: Sequence[str]) -> tuple[Figure, Axes]:
+def _lettering(names: Sequence[str], cell: float) -> tuple[int, float, bool]:
+    """Every how many classes one is named, in how many points, and whether the names below stand upright."""
+    step = max(1, round(0.1 / cell))  # inches of a line of text
+    points = min(8.0, 72 * cell * step * 0.62)
+    return step, points, 0.0085 * points * max(map(len, names)) > cell
+
+
+def _square(side: float, names: Sequence[str], turned: bool) -> tuple[Figure, Axes]:
     """Axes of side inches, with room for the names around: so a count fits its cell whatever the names are."""
-    room = 0.078 * max(map(len, names))
-    left, bottom, right, top = room + 0.5, room + 0.5, 1.35, 0.4
+    room = 0.072 * max(map(len, names))
+    left, bottom, right, top = room + 0.5, 0.5 + (room if turned else 0.1), 1.3, 0.4
     width, height = left + side + right, bottom + side + top
     figure = _figure.figure(width, height, layout=None)
     return figure, figure.add_axes((left / width, bottom / height, side / width, side / height))
@@ -69,12 +77,9 @@ def _colours(shares: Array, right: Array) -> Array:
     return np.where(right[..., None], blue, red)[..., :3]
 
 
-def _label(axes: Axes, names: Sequence[str], cell: float) -> None:
-    step = max(1, round(0.1 / cell))  # inches of a line of text
+def _label(axes: Axes, names: Sequence[str], step: int, points: float, turned: bool) -> None:
     at = range(0, len(names), step)
-    points = min(8.0, 72 * cell * step * 0.62)
-    wide = 0.0085 * points * max(map(len, names)) > cell
-    axes.set_xticks(at, [names[i] for i in at], fontsize=points, rotation=90 if wide else 0)
+    axes.set_xticks(at, [names[i] for i in at], fontsize=points, rotation=90 if turned else 0)
     axes.set_yticks(at, [names[i] for i in at], fontsize=points)
     axes.tick_params(length=0)
     axes.set_xticks(np.arange(len(names) + 1) - 0.5, minor=True)

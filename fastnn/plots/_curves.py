@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _OWN = "plots.curves"
+_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")
 _MARKED = 30  # epochs: points are drawn up to here
 _LOG_FROM = 20.0  # largest loss by smallest
 
@@ -42,7 +43,7 @@ def curves(history: Any, path: str | PathLike[str] | None = None, *, best: int |
         return _figure.saved(figure, path)
 
 
-def _rows(history: Any) -> list[Mapping[str, float]]:
+def _rows(history: Any) -> Sequence[Mapping[str, float]]:
     rows = history.rows() if hasattr(history, "rows") else history
     if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
         raise TypeError(f"{_OWN}: history must be what fit returned, or its rows, got {type(history).__name__}")
@@ -51,7 +52,14 @@ def _rows(history: Any) -> list[Mapping[str, float]]:
     for name in ("epoch", "loss"):
         if any(name not in row for row in rows):
             raise ValueError(f"{_OWN}: history must have {name} in every row, got {', '.join(rows[0])}")
-    return [{key: _checks.number(_OWN, key, v) if key == "epoch" else float(v) for key, v in r.items()} for r in rows]
+    checked = [{name: _number(name, row[name]) for name in _COLUMNS if name in row} for row in rows]
+    if not any(map(math.isfinite, _column(checked, "loss"))):
+        raise ValueError(f"{_OWN}: history must have a loss that is finite, got none")
+    return checked
+
+
+def _number(name: str, value: Any) -> float:
+    return float(_checks.numeric(_OWN, name, value))
 
 
 def _column(rows: Sequence[Mapping[str, float]], name: str) -> list[float]:
