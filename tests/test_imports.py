@@ -16,10 +16,10 @@ PACKAGE = Path(fastnn.__file__).parent
 
 # From the foundation up. Modules of one row do not import each other.
 ROWS = (
-    ("kernels", "reference"),
+    ("kernels", "reference", "_files", "_notes"),
     ("_typing", "errors"),
-    ("_checks",),
-    ("_threads", "initializers", "schedules"),
+    ("_checks", "_toml"),
+    ("_threads", "_tables", "initializers", "schedules"),
     ("_backend", "_system"),
     ("layers",),
     ("_fusion", "losses", "metrics", "_optimizer"),
@@ -29,7 +29,10 @@ ROWS = (
     ("_step", "_inference"),
     ("model",),
     ("formats", "training"),
-    ("datasets", "recipes"),
+    ("datasets", "networks"),
+    ("settings",),
+    ("_folder", "recipes"),
+    ("run",),
     ("_warmup", "bench"),
     ("cli",),
     ("__main__",),
