@@ -234,6 +234,8 @@ class Settings:
             title, _, key = name.partition(".")
             if title not in tables:
                 raise unknown(title, TABLES)
+            if not key:
+                raise ValueError(f"{OWNER}: {name} must name a key, such as training.epochs")
             if key == "name" and changes[name] != tables[title].get("name"):
                 tables[title] = {}
             tables[title][key] = changes[name]
