@@ -17,8 +17,8 @@ __all__ = [
     "MaxPool2D", "MeanSquaredError", "Optimizer", "RMSprop", "ReLU", "Reshape", "Residual", "SGD",
     "Sequential", "Settings", "SettingsError", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy",
     "Softplus", "Tanh", "__version__", "callbacks", "datasets", "errors", "get_num_threads",
-    "initializers", "layers", "load", "losses", "metrics", "networks", "optimizers", "recipes",
-    "schedules", "set_num_threads", "threads", "train",
+    "initializers", "layers", "load", "losses", "metrics", "networks", "optimizers", "recipes", "run",
+    "schedules", "set_num_threads", "settings", "threads", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:  # the same names for type checkers and editors
@@ -33,7 +33,9 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
         networks,
         optimizers,
         recipes,
+        run,
         schedules,
+        settings,
     )
     from fastnn._threads import get_num_threads, set_num_threads, threads
     from fastnn.callbacks import Callback

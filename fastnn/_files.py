@@ -1,4 +1,4 @@
-"""Files are written in one piece: a reader, or a crash, meets the old file or the new one, never a part."""
+"""Files that are there as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import secrets
 from pathlib import Path
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Write content to path, in the place of what was there. OSError where that cannot be."""
+def replace(path: Path, content: str | bytes) -> None:
+    """Write content (text as UTF-8) to path: a reader, or a crash, finds the old file or the whole new one.
+
+    Raises OSError where the folder is missing or cannot be written to.
+    """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with beside.open("xb") as file:
-            file.write(content)
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)

@@ -59,7 +59,7 @@ class RunFolder(Callback):
         """Write config.toml and environment.json."""
         self.settings.write(self.folder / SETTINGS_FILE)
         environment = _system.environment(self.settings.training.backend)
-        self._write(ENVIRONMENT_FILE, json.dumps(environment, indent=2) + "\n")
+        _files.replace(self.folder / ENVIRONMENT_FILE, json.dumps(environment, indent=2) + "\n")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Write history.csv, last.safetensors and, where this epoch is the best, model.safetensors."""
@@ -71,14 +71,11 @@ class RunFolder(Callback):
         table = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
         table.writeheader()
         table.writerows(self.rows)
-        self._write(HISTORY_FILE, text.getvalue())
+        _files.replace(self.folder / HISTORY_FILE, text.getvalue())
 
     def save_last(self) -> None:
         """Write last.safetensors, the weights as they are now."""
         self.model.save(self.folder / LAST_FILE)
-
-    def _write(self, name: str, content: str) -> None:
-        _files.replace(self.folder / name, content.encode())
 
 
 def _rank(row: dict[str, float]) -> tuple[float, float]:

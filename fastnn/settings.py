@@ -252,7 +252,7 @@ class Settings:
 
     def write(self, path: str | PathLike[str]) -> None:
         """Write a TOML file with every value and what it means; OSError where that cannot be."""
-        _files.replace(Path(path), self.text().encode())
+        _files.replace(Path(path), self.text())
 
     def text(self) -> str:
         """The content of the file that `write` writes."""

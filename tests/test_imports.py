@@ -16,8 +16,8 @@ PACKAGE = Path(fastnn.__file__).parent
 
 # From the foundation up. Modules of one row do not import each other.
 ROWS = (
-    ("kernels", "reference", "_files", "_notes"),
-    ("_typing", "errors"),
+    ("kernels", "reference"),
+    ("_typing", "errors", "_files", "_notes"),
     ("_checks", "_toml"),
     ("_threads", "_tables", "initializers", "schedules"),
     ("_backend", "_system"),

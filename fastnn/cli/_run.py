@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastnn._folder import MODEL_FILE
+from fastnn._folder import HISTORY_FILE, MODEL_FILE
 from fastnn.callbacks import Callback
 
 if TYPE_CHECKING:
     from fastnn.run import Data
     from fastnn.settings import Settings
 
-__all__ = ["MODEL_FILE", "Announcement", "new_folder", "prepare"]
+__all__ = ["HISTORY_FILE", "MODEL_FILE", "Announcement", "new_folder", "prepare"]
 
 
 class Announcement(Callback):
