@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from fastnn import recipes
+from fastnn import recipes, train
 from fastnn.run import build, load
 
 
@@ -31,3 +33,13 @@ def test_the_networks_that_their_names_promise():
 def test_a_recipe_that_there_is_not():
     with pytest.raises(ValueError, match="^recipes: name must be one of 'cnn', .*, got 'mpl'$"):
         recipes.load("mpl")
+
+
+def test_the_documents_have_what_each_reaches():
+    rows = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text(encoding="utf-8").splitlines()
+    assert {row.split("`")[1] for row in rows if row.startswith("| `") and " % (" in row} == set(recipes.names())
+
+
+def test_a_recipe_on_mnist(mnist_folder):
+    settings = recipes.load("mlp-256").override({"data.data_dir": str(mnist_folder), "training.epochs": 2})
+    assert train(settings, verbose=False).accuracy > 0.965
