@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastnn as fn
-from fastnn.recipes import RECIPES
+from fastnn.networks import NETWORKS
 
 from .calls import normal
 from .pairs import FULL, ONCE, Pairs, equal
@@ -13,16 +13,16 @@ from .shapes import Figures
 IMAGE, CLASSES = (28, 28, 1), 10
 
 
-def make(recipe, backend):
+def make(network, backend):
     """A network of the same weights for each backend, with a learning rate that leaves the loss about where it is."""
-    model = RECIPES[recipe].build(IMAGE, CLASSES, backend=backend, seed=0)
+    model = fn.Sequential(NETWORKS[network](IMAGE, CLASSES), IMAGE, backend=backend, seed=0)
     model.compile(optimizer=fn.SGD(1e-5, momentum=0.9), loss=fn.SoftmaxCrossEntropy())
     return model
 
 
 @pytest.mark.benchmark(group="training step")
 @pytest.mark.parametrize(
-    ("recipe", "title", "batch", "figures"),
+    ("network", "title", "batch", "figures"),
     [
         ("mlp", "MLP 784-256-128-10", 32, Figures(ratio_least=2.5)),
         ("mlp", "MLP 784-256-128-10", 128, Figures(ratio_least=1.0)),
@@ -31,9 +31,9 @@ def make(recipe, backend):
     ],
     ids=["mlp-32", "mlp-128", "cnn-64", "lenet5-64"],
 )
-def test_training_step(compare, recipe, title, batch, figures):
+def test_training_step(compare, network, title, batch, figures):
     x, y = normal(batch, *IMAGE), np.arange(batch) % CLASSES
-    models = [make(recipe, backend) for backend in ("numba", "numpy")]
+    models = [make(network, backend) for backend in ("numba", "numpy")]
     ours, theirs = (lambda model=model: model.train_batch(x, y) for model in models)
     for _ in range(3):
         equal([np.array(ours()[0])], [np.array(theirs()[0])], tolerance=1e-4)

@@ -15,9 +15,10 @@ __all__ = [
     "CheckpointError", "Conv2D", "DataError", "Dense", "DivergenceError", "Dropout", "ELU", "Flatten",
     "GELU", "GlobalAvgPool2D", "History", "ImageError", "Layer", "LeakyReLU", "LogSoftmax", "Loss",
     "MaxPool2D", "MeanSquaredError", "Optimizer", "RMSprop", "ReLU", "Reshape", "Residual", "SGD",
-    "Sequential", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus", "Tanh", "__version__",
-    "callbacks", "datasets", "errors", "get_num_threads", "initializers", "layers", "load", "losses",
-    "metrics", "optimizers", "plots", "recipes", "report", "schedules", "set_num_threads", "threads",
+    "Sequential", "Settings", "SettingsError", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy",
+    "Softplus", "Tanh", "__version__", "callbacks", "datasets", "errors", "get_num_threads",
+    "initializers", "layers", "load", "losses", "metrics", "networks", "optimizers", "plots", "recipes", "report",
+    "run", "schedules", "set_num_threads", "settings", "threads", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:  # the same names for type checkers and editors
@@ -29,15 +30,18 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
         layers,
         losses,
         metrics,
+        networks,
         optimizers,
         plots,
         recipes,
         report,
+        run,
         schedules,
+        settings,
     )
     from fastnn._threads import get_num_threads, set_num_threads, threads
     from fastnn.callbacks import Callback
-    from fastnn.errors import CheckpointError, DataError, DivergenceError, ImageError
+    from fastnn.errors import CheckpointError, DataError, DivergenceError, ImageError, SettingsError
     from fastnn.formats.checkpoint import load
     from fastnn.layers import (
         ELU,
@@ -66,6 +70,8 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
     from fastnn.metrics import Accuracy
     from fastnn.model import Sequential
     from fastnn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+    from fastnn.run import train
+    from fastnn.settings import Settings
     from fastnn.training import History
 else:
     _HOMES = {
@@ -73,7 +79,7 @@ else:
         for module, names in {
             "fastnn._threads": "get_num_threads set_num_threads threads",
             "fastnn.callbacks": "Callback",
-            "fastnn.errors": "CheckpointError DataError DivergenceError ImageError",
+            "fastnn.errors": "CheckpointError DataError DivergenceError ImageError SettingsError",
             "fastnn.formats.checkpoint": "load",
             "fastnn.layers": (
                 "AvgPool2D BatchNorm Conv2D Dense Dropout ELU Flatten GELU GlobalAvgPool2D Layer "
@@ -84,6 +90,8 @@ else:
             "fastnn.metrics": "Accuracy",
             "fastnn.model": "Sequential",
             "fastnn.optimizers": "Adam AdamW Optimizer RMSprop SGD",
+            "fastnn.run": "train",
+            "fastnn.settings": "Settings",
             "fastnn.training": "History",
         }.items()
         for name in names.split()

@@ -152,6 +152,13 @@ def optional_integer(owner: str, name: str, value: object, minimum: int) -> int 
     return None if value is None else integer(owner, name, value, minimum)
 
 
+def sizes(owner: str, name: str, value: object) -> Shape:
+    """Tuple of whole numbers of at least 1, from a tuple or a list; it may be empty."""
+    if not isinstance(value, tuple | list):
+        raise TypeError(f"{owner}: {name} must be a list of integers, got {_received(value)}")
+    return tuple(integer(owner, name, size, 1) for size in value)
+
+
 def pair(owner: str, name: str, value: object, minimum: int) -> Pair:
     """(height, width) from one integer for both or from two of them."""
     if isinstance(value, tuple | list):

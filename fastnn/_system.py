@@ -1,9 +1,12 @@
-"""What `fastnn info` shows: the CPU, how kernels use it, and where their compiled code lies."""
+"""The machine as `fastnn info` and the folder of a run show it: the CPU, how kernels use it, versions."""
 
 from __future__ import annotations
 
+import os
 import platform
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 
 def describe() -> dict[str, str]:
@@ -25,6 +28,26 @@ def describe() -> dict[str, str]:
         "threads": f"{_pool.get_limit()} of {_pool.pool_size()}",
         "cache folder": "none (nothing is writable)" if folder is None else str(folder),
     }
+
+
+def environment(backend: str) -> dict[str, Any]:
+    """What a run was done with, as JSON values; nothing of the host's or the user's name."""
+    from . import __version__
+
+    found = {
+        "fastnn": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("numpy", "numba", "llvmlite")},
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "backend": backend,
+    }
+    if backend != "numba":
+        return found
+    from .kernels import _pool, _simd
+
+    return {**found, "features": _simd.features(), "tile": _simd.describe(), "threads": _pool.get_limit()}
 
 
 def kernels_cached() -> bool:

@@ -36,8 +36,9 @@ from fastnn.layers import (
 )
 from fastnn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from fastnn.model import Sequential
+from fastnn.networks import NETWORKS
 from fastnn.optimizers import SGD, AdamW, Optimizer
-from fastnn.recipes import OPTIMIZERS, RECIPES
+from fastnn.settings import OPTIMIZERS, OptimizerSettings, Settings
 
 _ROWS = 4
 _IMAGE = (8, 8, 2)
@@ -57,13 +58,14 @@ def missing(case: str, dtype: str) -> list[tuple[str, float]]:
     return _jit.compilations[before:]
 
 
-def _recipe(name: str) -> Callable[[str, Backend], None]:
+def _network(name: str) -> Callable[[str, Backend], None]:
     def case(dtype: str, backend: Backend) -> None:
+        usual = Settings()
         for optimizer in OPTIMIZERS:
-            layers = RECIPES[name].layers(_IMAGE, 3)
+            layers = NETWORKS[name](_IMAGE, 3)
             model = Sequential(layers, _IMAGE, dtype=dtype, backend=backend, seed=0)
             labels = np.arange(_ROWS) % 3
-            _train(model, RECIPES[name].make_optimizer(optimizer), None, labels)
+            _train(model, OptimizerSettings(optimizer).make(usual.schedule, usual.clipping), None, labels)
 
     return case
 
@@ -103,7 +105,7 @@ def _vectors(dtype: str, backend: Backend) -> None:
 CASES: dict[str, Callable[[str, Backend], None]] = {
     "images": _images,
     "vectors": _vectors,
-    **{name: _recipe(name) for name in RECIPES},
+    **{name: _network(name) for name in NETWORKS},
 }
 
 

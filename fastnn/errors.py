@@ -15,6 +15,10 @@ class CheckpointError(ValueError):
     """A model file is missing, damaged, foreign, or written by a newer format version."""
 
 
+class SettingsError(ValueError):
+    """A settings file is missing, damaged, or says what cannot be."""
+
+
 class DivergenceError(RuntimeError):
     """The loss became NaN or infinite. `fit` has put the last good weights back before it raises this.
 

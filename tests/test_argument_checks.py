@@ -108,6 +108,15 @@ def test_pairs():
         _checks.pair("Conv2D", "stride", (1, 2.0), 1)
 
 
+def test_sizes():
+    assert _checks.sizes("mlp", "hidden", [np.int64(2), 3]) == (2, 3)
+    assert _checks.sizes("mlp", "hidden", ()) == ()
+    with pytest.raises(TypeError, match="^mlp: hidden must be a list of integers, got int$"):
+        _checks.sizes("mlp", "hidden", 3)
+    with pytest.raises(ValueError, match="^mlp: hidden must be >= 1, got 0$"):
+        _checks.sizes("mlp", "hidden", [3, 0])
+
+
 def test_optional_integer_flag_and_instance():
     assert _checks.optional_integer("Dense", "in_features", None, 1) is None
     assert _checks.flag("Dense", "bias", np.True_) is True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,13 +50,15 @@ def test_train_writes_one_line_an_epoch_where_there_is_no_terminal(trained):
     lines = output.splitlines()
     assert lines[0].startswith("mlp on digits: 1,500 training and 297 test images")
     assert [line.split("  ")[0] for line in lines[1:-1]] == ["epoch 1/2", "epoch 2/2"]
-    assert lines[-1].startswith("test accuracy")
+    assert re.match(r"test accuracy \d\d\.\d\d% \(epoch \d of 2, the best on the test images\)", lines[-1])
     assert lines[-1].endswith(f"written to {folder}")
 
 
 def test_train_writes_the_model_and_the_history(trained):
     folder, output = trained
-    assert sorted(path.name for path in folder.iterdir()) == ["history.csv", "model.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.toml", "environment.json", "history.csv", "last.safetensors", "model.safetensors",
+    ]  # fmt: skip
     with open(folder / "history.csv") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
@@ -63,7 +66,7 @@ def test_train_writes_the_model_and_the_history(trained):
     model = fastnn.load(folder / "model.safetensors", backend="numpy")
     assert model.class_names == list("0123456789")
     _, accuracy = model.evaluate(*datasets.load_digits()[1])
-    assert accuracy == pytest.approx(float(rows[-1]["val_accuracy"]))
+    assert accuracy == pytest.approx(max(float(row["val_accuracy"]) for row in rows))
     assert f"test accuracy {accuracy:.2%}" in output
 
 
@@ -78,14 +81,86 @@ def test_runs_are_numbered_and_the_seed_decides_the_result(run, tmp_path):
     assert not np.array_equal(first, other)
 
 
-def test_every_option_of_train(run):
+def test_every_flag_becomes_a_setting(run):
     result = run(
-        "train", "--dataset", "digits", "--data-dir", ".", "--model", "cnn", "--epochs", 1,
-        "--batch-size", 500, "--optimizer", "sgd", "--lr", 0.01, "--seed", 1, "--threads", 1,
-        "--backend", "numpy", "--out", "here",
+        "train", "--dataset", "digits", "--data-dir", ".", "--validation-split", 0.2, "--model", "cnn",
+        "--channels", "4,8", "--convs", 2, "--kernel-size", 5, "--dense", "none", "--activation", "tanh",
+        "--dropout", 0.1, "--batch-norm", "--pool-first", "--init", 0.05, "--optimizer", "sgd", "--lr", 0.01,
+        "--momentum", 0.8, "--nesterov", "--weight-decay", 1e-4, "--lr-schedule", "step", "--lr-every", 2,
+        "--lr-factor", 0.5, "--warmup-steps", 3, "--clip-value", 2, "--clip-norm", 3, "--clip-global-norm", 4,
+        "--label-smoothing", 0.1, "--class-weights", "balanced", "--epochs", 1, "--batch-size", 400, "--seed", 1,
+        "--threads", 1, "--backend", "numpy", "--dtype", "float64", "--out", "here",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert "1 epochs, batch 500" in result.stdout
+    assert result.stdout.startswith("cnn on digits: 1,200 training, 300 validation and 297 test images, ")
+    assert "1 epochs, batch 400" in result.stdout
+    assert "validation accuracy" in result.stdout
+    assert "the best on the validation images), written to here" in result.stdout
+    assert fastnn.Settings.read("here/config.toml").to_dict() == {
+        "data": {"dataset": "digits", "data_dir": ".", "validation_split": 0.2},
+        "network": {
+            "name": "cnn", "channels": (4, 8), "convs": 2, "kernel_size": 5, "dense": (), "activation": "tanh",
+            "dropout": 0.1, "batch_norm": True, "pool_first": True, "init": 0.05,
+        },
+        "optimizer": {
+            "name": "sgd", "learning_rate": 0.01, "momentum": 0.8, "nesterov": True, "weight_decay": 1e-4,
+        },
+        "schedule": {"name": "step", "every": 2, "factor": 0.5, "warmup_steps": 3},
+        "clipping": {"value": 2, "norm": 3, "global_norm": 4},
+        "loss": {"label_smoothing": 0.1, "class_weights": "balanced"},
+        "training": {
+            "epochs": 1, "batch_size": 400, "seed": 1, "threads": 1, "backend": "numpy", "dtype": "float64",
+        },
+    }  # fmt: skip
+
+
+def test_a_config_repeats_a_run_and_flags_change_it(run, trained, tmp_path):
+    folder = trained[0]
+    for place in (folder, folder / "config.toml"):
+        result = run("train", "--config", place, "--out", "again")
+        assert result.exit_code == 0, result.output
+        for name in ("model.safetensors", "last.safetensors", "config.toml"):
+            assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+    result = run("train", "--config", folder, "--epochs", 1, "--hidden", "8", "--out", "changed")
+    assert result.exit_code == 0, result.output
+    before, after = (fastnn.Settings.read(place / "config.toml") for place in (folder, tmp_path / "changed"))
+    assert after == before.override({"training.epochs": 1, "network.hidden": (8,)})
+
+
+def test_a_recipe(run, tmp_path):
+    result = run("train", "--recipe", "mlp-sigmoid", "--dataset", "digits", "--epochs", 1, "--backend", "numpy")
+    assert result.exit_code == 0, result.output
+    assert "mlp on digits" in result.stdout
+    found = fastnn.Settings.read(tmp_path / "runs" / "digits-mlp-sigmoid-1" / "config.toml")
+    assert found == fastnn.recipes.load("mlp-sigmoid").override(
+        {"data.dataset": "digits", "training.epochs": 1, "training.backend": "numpy"}
+    )
+
+
+def test_recipes_are_listed_and_shown(run):
+    lines = run("recipes").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(fastnn.recipes.names())
+    assert lines[2].endswith(fastnn.recipes.description("mlp"))
+    assert run("recipes", "lenet5").stdout == fastnn.recipes.load("lenet5").text()
+    assert_one_line(run("recipes", "mpl"), 2, "'mpl' is not one of cnn, lenet5, mlp")
+
+
+def test_a_dry_run_writes_nothing(run, tmp_path):
+    for out in ([], ["--out", "new/folder"]):
+        result = run(*TRAIN, "--dry-run", "--epochs", 100, *out)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith("dry run: two batches of 128 went through ")
+        assert result.stdout.endswith("nothing was written\n")
+        assert len(result.stdout.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_meets_the_errors_of_the_run(run, tmp_path, monkeypatch):
+    assert_one_line(run(*TRAIN, "--dry-run", "--class-weights", "1,2"), 1, "class_weights must be 10 numbers, got 2")
+    (tmp_path / "locked").mkdir()
+    monkeypatch.setattr("os.access", lambda path, mode: path.name != "locked")
+    result = run(*TRAIN, "--dry-run", "--out", "locked/below/folder")
+    assert_one_line(result, 1, f"{tmp_path / 'locked'}: Permission denied")
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "."])
@@ -93,7 +168,7 @@ def test_evaluate(run, trained, name):
     result = run("evaluate", trained[0] / name, "--backend", "numpy")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("297 test images of digits: loss ")
-    accuracy = trained[1].splitlines()[-1].split(",")[0].removeprefix("test ")
+    accuracy = re.search(r"test (accuracy \d\d\.\d\d%) \(", trained[1])[1]
     assert accuracy in result.stdout
 
 
@@ -172,7 +247,9 @@ def test_version_and_help(run):
         result = run(*command, "--help")
         assert result.exit_code == 0
         assert "--debug" in result.stdout
-    assert "[mlp|cnn|lenet5]" in run("train", "--help").stdout
+    assert "[mlp|cnn|lenet5|vgg|resnet]" in run("train", "--help").stdout
+    for title in ("Data:", "Network:", "Optimizer:", "Schedule:", "Clipping:", "Loss:", "Training:"):
+        assert title in run("train", "--help").stdout.splitlines()
     assert "[digits|mnist|fashion-mnist|kmnist]" in run("train", "--help").stdout
     assert run().exit_code == 2
 
@@ -184,12 +261,23 @@ def test_version_and_help(run):
     ("arguments", "part"),
     [
         (["train", "--dataset", "nonsense"], "'nonsense' is not one of digits, mnist"),
-        (["train", "--model", "vgg"], "'vgg' is not one of mlp, cnn, lenet5"),
+        (["train", "--model", "gpt"], "'gpt' is not one of mlp, cnn, lenet5"),
         (["train", "--optimizer", "lion"], "'lion' is not one of sgd, rmsprop, adam, adamw"),
         (["train", "--backend", "cuda"], "'cuda' is not one of 'numba', 'numpy'"),
         (["train", "--epochs", "0"], "0 is not in the range x>=1"),
         (["train", "--batch-size", "many"], "'many' is not a valid integer"),
         (["train", "--lr", "0"], "0.0 is not in the range x>0"),
+        (["train", "--lr", "nan"], "--lr must be > 0, got nan"),
+        (["train", "--momentum", "0.9"], "--momentum is no setting of adam: there is learning_rate, betas"),
+        (["train", "--optimizer", "sgd", "--momentum", "1"], "--momentum must be >= 0 and < 1, got 1.0"),
+        (["train", "--optimizer", "sgd", "--nesterov", "--momentum", "0"], "--momentum must be > 0 for nesterov"),
+        (["train", "--hidden", "3"], "--hidden is no setting of cnn"),
+        (["train", "--model", "mlp", "--hidden", "3,x"], "'3,x' is no list like 256,128|none"),
+        (["train", "--model", "mlp", "--hidden", "0"], "--hidden must be >= 1, got 0"),
+        (["train", "--init", "she"], "--init must be one of 'he_normal'"),
+        (["train", "--lr-schedule", "inverse-time"], "--lr-decay is missing: inverse-time needs it"),
+        (["train", "--recipe", "mpl"], "'mpl' is not one of cnn, lenet5, mlp"),
+        (["train", "--recipe", "mlp", "--config", "x"], "--config and --recipe exclude each other"),
         (["train", "--threads", "0"], "0 is not in the range x>=1"),
         (["train", "--seed", "-1"], "-1 is not in the range x>=0"),
         (["train", "surplus"], "unexpected extra argument"),
@@ -213,6 +301,9 @@ def test_errors_of_files(run, tmp_path, trained):
     assert_one_line(run("evaluate", "text.safetensors"), 1, "text.safetensors")
     assert_one_line(run(*TRAIN, "--out", "file"), 2, "file", "is a file")
     assert_one_line(run(*TRAIN, "--out", "file/below"), 1, "file/below", "Not a directory")
+    assert_one_line(run("train", "--config", "nowhere.toml"), 1, "nowhere.toml: cannot be read: No such file")
+    (tmp_path / "bad.toml").write_text("[training]\nepochs = 0")
+    assert_one_line(run("train", "--config", "bad.toml"), 1, "bad.toml: training.epochs must be >= 1, got 0")
     mnist = [*TRAIN, "--dataset", "mnist", "--data-dir"]
     assert_one_line(run(*mnist, "nowhere"), 1, "no MNIST files in nowhere")
     assert_one_line(run(*mnist, "."), 1, f"{name}: damaged gzip file")
@@ -222,7 +313,6 @@ def test_errors_of_files(run, tmp_path, trained):
 
 
 def test_a_training_that_cannot_be(run):
-    assert_one_line(run(*TRAIN, "--lr", "nan"), 1, "learning_rate must be", "got nan")
     result = run(*TRAIN, "--optimizer", "sgd", "--lr", 1e9)
     assert result.exit_code == 1
     assert len(result.stderr.splitlines()) == 1
@@ -242,6 +332,18 @@ def test_an_interrupt_is_one_line(run, monkeypatch):
 
     monkeypatch.setattr(datasets, "load", interrupt)
     assert_one_line(run(*TRAIN), 130, "fastnn: interrupted")
+
+
+def test_an_interrupted_training_says_where_its_results_are(run, monkeypatch):
+    def interrupt(self, epoch, logs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_progress.EpochLines, "on_epoch_end", interrupt)
+    result = run(*TRAIN, "--out", "here")
+    assert result.exit_code == 130
+    assert result.stdout.splitlines()[-1] == "here has what was reached"
+    assert result.stderr == "fastnn: interrupted\n"
+    assert fastnn.load("here/model.safetensors", backend="numpy").class_names == list("0123456789")
 
 
 def test_as_a_module_in_a_process(tmp_path):
@@ -265,7 +367,7 @@ def test_the_bar_shows_speed_loss_and_accuracy(monkeypatch):
 
     console = Console(force_terminal=True, width=120, record=True, force_interactive=True)
     monkeypatch.setattr("rich.progress.Progress", lambda *a, **k: Progress(*a, **{**k, "console": console}))
-    bar = _progress.ProgressBar()
+    bar = _progress.ProgressBar("test")
     bar.on_train_begin({"epochs": 2, "batch_size": 10, "batches": 2, "samples": 20})
     bar.on_epoch_begin(0, {})
     bar.on_batch_end(0, {"loss": 1.5, "accuracy": 0.25, "size": 10, "batches": 2})

@@ -1,53 +1,45 @@
-"""The recipes: every network fits every image size it promises, and learns."""
+"""The recipes that ship: each is a file of valid settings that says what it is."""
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+
 import pytest
 
-from fastnn import datasets
-from fastnn.optimizers import SGD, Adam
-from fastnn.recipes import OPTIMIZERS, RECIPES
-
-SHAPES = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (20, 30, 1)]
+from fastnn import recipes, train
+from fastnn.run import build, load
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", RECIPES)
-def test_every_network_takes_every_image_size(name, shape):
-    model = RECIPES[name].build(shape, 7, backend="numpy", seed=0)
-    x = np.random.default_rng(0).random((2, *shape), np.float32)
-    assert model.predict_proba(x).shape == (2, 7)
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_recipe_can_be_built_and_described(name):
+    settings = recipes.load(name).override({"data.dataset": "digits", "training.backend": "numpy"})
+    data = load(settings)
+    model = build(settings, data)
+    assert model.predict_proba(data.test[0][:2]).shape == (2, 10)
+    assert recipes.description(name)
+    assert not recipes.description(name).startswith(("#", "["))
 
 
-def test_lenet5_has_the_weights_of_the_paper():
-    sizes = {
-        name: parameter.shape
-        for name, parameter in RECIPES["lenet5"].build((32, 32, 1), 10, backend="numpy").weights().items()
-        if parameter.ndim > 1
-    }
-    assert list(sizes.values()) == [(5, 5, 1, 6), (5, 5, 6, 16), (400, 120), (120, 84), (84, 10)]
+def test_the_networks_that_their_names_promise():
+    hidden = {name: recipes.load(name).network.keywords.get("hidden") for name in recipes.names()}
+    assert hidden == {
+        "mlp": (128, 64), "mlp-256": (256, 128), "mlp-sigmoid": (64,), "mlp-adam": (256, 128),
+        "lenet5": None, "cnn": None,
+    }  # fmt: skip
+    assert recipes.load("mlp-sigmoid").network.keywords["activation"] == "sigmoid"
+    assert {recipes.load(name).data.dataset for name in recipes.names()} == {"mnist"}
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_learns_the_digits(name):
-    (x, y), (x_test, y_test) = datasets.load_digits()
-    recipe = RECIPES[name]
-    model = recipe.build(x.shape[1:], 10, backend="numpy", seed=0)
-    model.compile(recipe.make_optimizer())
-    model.fit(x, y, epochs=10, batch_size=32, verbose=False)
-    assert model.evaluate(x_test, y_test)[1] > 0.9
+def test_a_recipe_that_there_is_not():
+    with pytest.raises(ValueError, match="^recipes: name must be one of 'cnn', .*, got 'mpl'$"):
+        recipes.load("mpl")
 
 
-def test_optimizers():
-    recipe = RECIPES["mlp"]
-    assert isinstance(recipe.make_optimizer(), Adam)
-    assert isinstance(recipe.make_optimizer("sgd"), SGD)
-    assert recipe.make_optimizer().learning_rate.learning_rate == recipe.learning_rate
-    assert recipe.make_optimizer("sgd").learning_rate.learning_rate == OPTIMIZERS["sgd"][1]
-    x = np.random.default_rng(0).random((8, 8, 8, 1), np.float32)
-    for name in OPTIMIZERS:
-        model = recipe.build((8, 8, 1), 10, backend="numpy", seed=0)
-        model.compile(recipe.make_optimizer(name, 0.005))
-        losses = model.fit(x, np.arange(8), epochs=40, verbose=False).loss
-        assert losses[-1] < losses[0] / 2
+def test_the_documents_have_what_each_reaches():
+    rows = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text(encoding="utf-8").splitlines()
+    assert {row.split("`")[1] for row in rows if row.startswith("| `") and " % (" in row} == set(recipes.names())
+
+
+def test_a_recipe_on_mnist(mnist_folder):
+    settings = recipes.load("mlp-256").override({"data.data_dir": str(mnist_folder), "training.epochs": 2})
+    assert train(settings, verbose=False).accuracy > 0.965

@@ -20,9 +20,9 @@ PROJECT = Path(__file__).parents[1]
 FIRST_STEPS = """
 import numpy as np, fastnn
 from fastnn.kernels import _jit
-from fastnn.recipes import RECIPES
-model = RECIPES["mlp"].build((8, 8, 1), 10)
-model.compile(RECIPES["mlp"].make_optimizer())
+from fastnn.networks import mlp
+model = fastnn.Sequential(mlp((8, 8, 1), 10), (8, 8, 1))
+model.compile(fastnn.Adam(0.001))
 x, y = np.random.default_rng(0).random((70, 8, 8, 1)), np.arange(70) % 10
 model.fit(x, y, epochs=2, batch_size=32, validation_data=(x, y), verbose=False)
 model.train_batch(x, y)

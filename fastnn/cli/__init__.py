@@ -12,6 +12,7 @@ from fastnn.cli.bench import bench
 from fastnn.cli.evaluate import evaluate
 from fastnn.cli.growth import growth
 from fastnn.cli.info import info
+from fastnn.cli.recipes import recipes
 from fastnn.cli.train import train
 from fastnn.cli.warmup import warmup
 
@@ -24,6 +25,7 @@ def main() -> None:
 
 
 main.add_command(train)
+main.add_command(recipes)
 main.add_command(evaluate)
 main.add_command(bench)
 main.add_command(info)

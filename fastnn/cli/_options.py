@@ -34,10 +34,17 @@ def _dataset_names() -> Sequence[str]:
     return NAMES
 
 
+def _recipe_names() -> Sequence[str]:
+    from fastnn.recipes import names
+
+    return names()
+
+
 Option = Callable[[Any], Any]
 Folder = click.Path(file_okay=False, path_type=Path)
 
 dataset_type = LazyChoice(_dataset_names)
+recipe_type = LazyChoice(_recipe_names)
 data_dir: Option = click.option(
     "--data-dir",
     type=Folder,

@@ -15,12 +15,15 @@ _REFRESH = 0.2  # seconds between two looks of the bar: drawing it costs a few m
 
 
 @contextmanager
-def progress() -> Iterator[Callback]:
-    """The callback to give to `fit`; the terminal is as it was when the context ends."""
+def progress(validates: str) -> Iterator[Callback]:
+    """The callback to give to `fit`; the terminal is as it was when the context ends.
+
+    validates: what the second loss and accuracy are of, "test" or "validation".
+    """
     if not sys.stdout.isatty():
-        yield EpochLines()
+        yield EpochLines(validates)
         return
-    bar = ProgressBar()
+    bar = ProgressBar(validates)
     try:
         yield bar
     finally:
@@ -32,6 +35,9 @@ class EpochLines(Callback):
 
     epochs = 0
     samples = 0
+
+    def __init__(self, validates: str) -> None:
+        self._validates = validates
 
     def on_train_begin(self, logs: dict[str, float]) -> None:
         """Remember the size of the work."""
@@ -46,7 +52,7 @@ class EpochLines(Callback):
         """The epoch's numbers in words."""
         return (
             f"epoch {epoch + 1}/{self.epochs}  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.2%}  "
-            f"test loss {logs['val_loss']:.4f}  test accuracy {logs['val_accuracy']:.2%}  "
+            f"{self._validates} loss {logs['val_loss']:.4f}  {self._validates} accuracy {logs['val_accuracy']:.2%}  "
             f"{logs['seconds']:.1f} s"
         )
 
@@ -57,7 +63,8 @@ class ProgressBar(EpochLines):
     It is drawn from `on_batch_end`, without a thread of its own that would take time from the kernels.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, validates: str) -> None:
+        super().__init__(validates)
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._bar = Progress(

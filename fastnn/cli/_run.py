@@ -1,37 +1,41 @@
-"""The folder of a run, written so that a reader, or a crash, never meets half a file."""
+"""What commands share around a run: where it goes, how it begins."""
 
 from __future__ import annotations
 
-import csv
-import io
-import os
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from fastnn._folder import HISTORY_FILE, MODEL_FILE
 from fastnn.callbacks import Callback
 
-MODEL_FILE = "model.safetensors"
-HISTORY_FILE = "history.csv"
+if TYPE_CHECKING:
+    from fastnn.run import Data
+    from fastnn.settings import Settings
+
+__all__ = ["HISTORY_FILE", "MODEL_FILE", "Announcement", "new_folder", "prepare"]
 
 
-class RunFolder(Callback):
-    """Writes the model and the history after every epoch: an interrupted run keeps what it has reached."""
+class Announcement(Callback):
+    """One line on what is trained, and on what."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
-        self.rows: list[dict[str, float]] = []
+    def __init__(self, settings: Settings, data: Data) -> None:
+        self._settings, self._data = settings, data
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Write both files."""
-        self.rows.append({"epoch": epoch + 1, **logs})
-        self.model.save(self.folder / MODEL_FILE)
-        text = io.StringIO()
-        table = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(self.rows)
-        _replace(self.folder / HISTORY_FILE, text.getvalue())
+    def on_train_begin(self, logs: dict[str, float]) -> None:
+        """Write the line, and say so when the first step has to wait for the compiler."""
+        data = self._data
+        sizes = [f"{len(data.training[0]):,} training"]
+        if data.validation is not None:
+            sizes.append(f"{len(data.validation[0]):,} validation")
+        click.echo(
+            f"{self._settings.network.name} on {self._settings.data.dataset}: {', '.join(sizes)} and "
+            f"{len(data.test[0]):,} test images, {self.model.parameters.size:,} parameters, "
+            f"{logs['epochs']} epochs, batch {logs['batch_size']}"
+        )
+        prepare(self._settings.training.backend, None)
 
 
 def prepare(backend: str, threads: int | None) -> None:
@@ -46,10 +50,13 @@ def prepare(backend: str, threads: int | None) -> None:
         click.echo("compiling kernels (once)")
 
 
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def new_folder(title: str) -> Path:
+    """Create runs/<title>-<n> with the first number that nobody has taken."""
+    for n in count(1):
+        folder = Path("runs") / f"{title}-{n}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError("count() ends never")

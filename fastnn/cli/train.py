@@ -1,102 +1,78 @@
-"""`fastnn train`: train one of the recipes on a data set and write the model and its history."""
+"""`fastnn train`: train a network, by its name, by a recipe, or as a file says."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import count
+import os
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastnn.cli import _options
+from fastnn.cli import _options, _settings
 from fastnn.cli._group import debug_option
 
-
-def _recipe_names() -> Sequence[str]:
-    from fastnn.recipes import RECIPES
-
-    return tuple(RECIPES)
+if TYPE_CHECKING:
+    from fastnn.settings import Settings
 
 
-def _optimizer_names() -> Sequence[str]:
-    from fastnn.recipes import OPTIMIZERS
-
-    return tuple(OPTIMIZERS)
-
-
-recipe_type = _options.LazyChoice(_recipe_names)
-optimizer_type = _options.LazyChoice(_optimizer_names)
-
-
-@click.command(short_help="Train a network.")
-@click.option("--dataset", type=_options.dataset_type, default="digits", show_default=True, help="The data.")
-@_options.data_dir
-@click.option("--model", type=recipe_type, default="cnn", show_default=True, help="The network.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training images.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Images per step.")
-@click.option("--optimizer", type=optimizer_type, help="How the weights follow the gradient.")
-@click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="Highest learning rate of the cycle.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same run.")
-@_options.threads
-@_options.backend
+@click.command(cls=_settings.GroupedCommand, short_help="Train a network.")
+@click.option("--config", type=click.Path(path_type=Path), help="Repeat what this file, or a run's folder, says.")
+@click.option("--recipe", type=_options.recipe_type, help="Train by a recipe that `fastnn recipes` lists.")
 @click.option("--out", type=_options.Folder, help="Where the results go. [default: runs/DATASET-MODEL-N]")
+@click.option("--dry-run", is_flag=True, help="Two batches through everything; nothing is written.")
 @debug_option
-def train(
-    dataset: str,
-    data_dir: Path | None,
-    model: str,
-    epochs: int | None,
-    batch_size: int | None,
-    optimizer: str | None,
-    lr: float | None,
-    seed: int,
-    threads: int | None,
-    backend: Literal["numba", "numpy"],
-    out: Path | None,
-) -> None:
-    """Train a network and write model.safetensors and history.csv.
+@_settings.settings_options
+def train(config: Path | None, recipe: str | None, out: Path | None, dry_run: bool, **flags: Any) -> None:
+    """Train a network and write a folder: config.toml, history.csv, environment.json, model.safetensors (the best
+    epoch's) and last.safetensors.
 
-    Epochs, batch size, optimizer and learning rate have defaults of their own for each model.
+    What no flag says has a default that suits the model, or is as in --recipe or --config.
     """
-    import numpy as np
-
-    from fastnn import datasets, recipes
+    from fastnn import run as runs
     from fastnn.cli._progress import progress
-    from fastnn.cli._run import RunFolder, prepare
+    from fastnn.cli._run import Announcement, new_folder
 
-    (x, y), (x_test, y_test) = datasets.load(dataset, data_dir)
-    classes = datasets.class_names(dataset)
-    recipe = recipes.RECIPES[model]
-    epochs = epochs or recipe.epochs
-    batch_size = batch_size or recipe.batch_size
-    network = recipe.build(x.shape[1:], len(classes), backend=backend, seed=seed, class_names=classes)
-    network.compile(recipe.make_optimizer(optimizer, lr))
-    network.metadata.update(dataset=dataset, recipe=model)
-
-    out = _new_folder(dataset, model) if out is None else out
-    run = RunFolder(out)
+    settings = _chosen(config, recipe, _settings.changes(flags))
+    if dry_run:
+        _check_writable(out or Path("runs"))
+        done = runs.try_out(settings)
+        click.echo(
+            f"dry run: two batches of {settings.training.batch_size} went through data, step, validation and files; "
+            f"{done.model.parameters.size:,} parameters; nothing was written"
+        )
+        return
+    data = runs.load(settings)
+    out = out or new_folder(f"{Path(settings.data.dataset).name}-{recipe or settings.network.name}")
+    try:
+        with progress(data.validates) as shown:
+            done = runs.train(settings, out, data=data, callbacks=[Announcement(settings, data), shown], verbose=False)
+    except KeyboardInterrupt:
+        click.echo(f"{out} has what was reached")
+        raise
     click.echo(
-        f"{model} on {dataset}: {len(x):,} training and {len(x_test):,} test images, "
-        f"{network.parameters.size:,} parameters, {epochs} epochs, batch {batch_size}"
+        f"test accuracy {done.accuracy:.2%} (epoch {done.best_epoch} of {len(done.history.loss)}, "
+        f"the best on the {data.validates} images), written to {out}"
     )
-    prepare(backend, threads)
-    # A divergence is reported as an error; NumPy need not warn of it as well.
-    with progress() as shown, np.errstate(over="ignore", invalid="ignore"):
-        network.fit(
-            x, y, epochs=epochs, batch_size=batch_size, validation_data=(x_test, y_test),
-            callbacks=[run, shown], verbose=False,
-        )  # fmt: skip
-    click.echo(f"test accuracy {run.rows[-1]['val_accuracy']:.2%}, written to {out}")
 
 
-def _new_folder(dataset: str, model: str) -> Path:
-    """Create runs/<dataset>-<model>-<n> with the first number that nobody has taken."""
-    for n in count(1):
-        folder = Path("runs") / f"{dataset}-{model}-{n}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return folder
-    raise AssertionError("count() ends never")
+def _chosen(config: Path | None, recipe: str | None, changes: dict[str, Any]) -> Settings:
+    from fastnn import recipes
+    from fastnn._folder import SETTINGS_FILE
+    from fastnn.settings import Settings
+
+    if config is not None and recipe is not None:
+        raise click.UsageError("--config and --recipe exclude each other")
+    if config is not None:
+        settings = Settings.read(config / SETTINGS_FILE if config.is_dir() else config)
+    elif recipe is not None:
+        settings = recipes.load(recipe)
+    else:
+        settings = Settings.for_network(changes.get("network.name", "cnn"))
+    return _settings.override(settings, changes)
+
+
+def _check_writable(folder: Path) -> None:
+    """PermissionError where the folder, or the first of its parents that there is, cannot be written."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not os.access(there, os.W_OK):
+        raise PermissionError(13, "Permission denied", str(there))

@@ -1,0 +1,52 @@
+"""What each setting means, in one line: the comments of settings files and the help of the command line.
+
+It imports nothing, so that the command line can show it at once.
+"""
+
+from __future__ import annotations
+
+NOTES = {
+    "data.dataset": "The data.",
+    "data.data_dir": "Folder of the data set's files. Without it: FASTNN_DATA, the user's cache, or a download.",
+    "data.validation_split": "Share of the training images that validate every epoch. 0: the test images do.",
+    "network.name": "The network.",
+    "network.hidden": "mlp: units of each hidden layer.",
+    "network.channels": "cnn, vgg, resnet: channels of each stage.",
+    "network.convs": "cnn, vgg: convolutions in a stage.",
+    "network.kernel_size": "cnn, vgg: pixels on each side of a convolution's kernel.",
+    "network.dense": "cnn, vgg: units of each hidden dense layer.",
+    "network.blocks": "resnet: residual blocks in a stage.",
+    "network.activation": "After every hidden layer.",
+    "network.dropout": "Rate before the dense layers.",
+    "network.batch_norm": "Batch norm before every hidden activation; resnet always has it.",
+    "network.pool_first": "cnn, vgg: stages pool before their last activation.",
+    "network.init": "How weights begin: an initialiser's name or a standard deviation.",
+    "optimizer.name": "How the weights follow the gradient.",
+    "optimizer.learning_rate": "Learning rate; a schedule's highest one.",
+    "optimizer.momentum": "sgd, rmsprop: share of the last update that goes on.",
+    "optimizer.nesterov": "sgd: momentum that looks ahead.",
+    "optimizer.weight_decay": "Pull of the weights towards 0; rmsprop has none.",
+    "optimizer.betas": "adam, adamw: how slowly the two means move.",
+    "optimizer.rho": "rmsprop: how slowly the mean moves.",
+    "optimizer.eps": "What keeps a division from 0.",
+    "schedule.name": "How the learning rate changes.",
+    "schedule.decay": "inverse-time: the rate is divided by 1 + decay * steps.",
+    "schedule.factor": "exponential, step: what the rate is multiplied by.",
+    "schedule.every": "step: epochs from one multiplication to the next.",
+    "schedule.final": "cosine: the last rate.",
+    "schedule.warmup": "one-cycle: share of the run in which the rate rises.",
+    "schedule.start_divisor": "one-cycle: the first rate is the highest divided by this.",
+    "schedule.final_divisor": "one-cycle: the last rate is the first divided by this.",
+    "schedule.warmup_steps": "Steps of a linear rise before the schedule begins. 0: none.",
+    "clipping.value": "Bound of each gradient. 0: none.",
+    "clipping.norm": "Bound of the norm of each array of gradients. 0: none.",
+    "clipping.global_norm": "Bound of the norm of all gradients together. 0: none.",
+    "loss.label_smoothing": "Share of the target that is spread over all classes.",
+    "loss.class_weights": 'Weight of each class in the loss; "balanced": the rarer, the heavier. []: all the same.',
+    "training.epochs": "Passes over the training images.",
+    "training.batch_size": "Images per step.",
+    "training.seed": "Same seed, same run.",
+    "training.threads": "Number of threads; results do not depend on it. 0: all cores.",
+    "training.backend": "Compiled kernels, or plain NumPy.",
+    "training.dtype": "Float type of the weights.",
+}

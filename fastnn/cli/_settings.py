@@ -1,0 +1,153 @@
+"""A flag for every setting, made from one table, and a help text that shows them in groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastnn._notes import NOTES
+from fastnn.cli import _options
+
+if TYPE_CHECKING:
+    from fastnn.settings import Settings
+
+
+class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click only
+    """Numbers with commas between them; "none" is no number at all, and `word` stands for itself."""
+
+    name = "numbers"
+
+    def __init__(self, kind: type[int] | type[float], metavar: str, word: str = "") -> None:
+        self._kind, self._metavar, self._word = kind, metavar, word
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """An example."""
+        return self._metavar
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A tuple, or the word."""
+        if not isinstance(value, str) or (self._word and value == self._word):
+            return value
+        try:
+            return () if value == "none" else tuple(self._kind(each) for each in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is no list like {self._metavar}", param, ctx)
+
+
+class NumberOrWord(click.ParamType):  # type: ignore[type-arg]
+    """A number where it is one."""
+
+    name = "number or word"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """What it takes."""
+        return "NAME|NUMBER"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A float or the word."""
+        try:
+            return float(value)
+        except ValueError:
+            return value
+
+
+def _names(table: str) -> Callable[[], Sequence[str]]:
+    def names() -> Sequence[str]:
+        from fastnn.settings import choices
+
+        return choices(table)
+
+    return names
+
+
+_SIZES = Numbers(int, "32,64")
+_SIZES_OR_NONE = Numbers(int, "256,128|none")
+_POSITIVE = click.FloatRange(min=0, min_open=True)
+_AT_LEAST_1 = click.IntRange(min=1)
+
+# By setting: its flag and the flag's type. Ranges that are not here are checked by the settings themselves.
+FLAGS: dict[str, tuple[str, Any]] = {
+    "data.dataset": ("--dataset", _options.dataset_type),
+    "data.data_dir": ("--data-dir", click.Path(file_okay=False)),
+    "data.validation_split": ("--validation-split", float),
+    "network.name": ("--model", _options.LazyChoice(_names("network"))),
+    "network.hidden": ("--hidden", _SIZES_OR_NONE),
+    "network.channels": ("--channels", _SIZES),
+    "network.convs": ("--convs", int),
+    "network.kernel_size": ("--kernel-size", int),
+    "network.dense": ("--dense", _SIZES_OR_NONE),
+    "network.blocks": ("--blocks", int),
+    "network.activation": ("--activation", str),
+    "network.dropout": ("--dropout", float),
+    "network.batch_norm": ("--batch-norm/--no-batch-norm", bool),
+    "network.pool_first": ("--pool-first/--no-pool-first", bool),
+    "network.init": ("--init", NumberOrWord()),
+    "optimizer.name": ("--optimizer", _options.LazyChoice(_names("optimizer"))),
+    "optimizer.learning_rate": ("--lr", _POSITIVE),
+    "optimizer.momentum": ("--momentum", float),
+    "optimizer.nesterov": ("--nesterov/--no-nesterov", bool),
+    "optimizer.weight_decay": ("--weight-decay", float),
+    "optimizer.betas": ("--betas", Numbers(float, "0.9,0.999")),
+    "optimizer.rho": ("--rho", float),
+    "optimizer.eps": ("--eps", float),
+    "schedule.name": ("--lr-schedule", _options.LazyChoice(_names("schedule"))),
+    "schedule.decay": ("--lr-decay", float),
+    "schedule.factor": ("--lr-factor", float),
+    "schedule.every": ("--lr-every", int),
+    "schedule.final": ("--lr-final", float),
+    "schedule.warmup": ("--lr-warmup", float),
+    "schedule.start_divisor": ("--lr-start-divisor", float),
+    "schedule.final_divisor": ("--lr-final-divisor", float),
+    "schedule.warmup_steps": ("--warmup-steps", int),
+    "clipping.value": ("--clip-value", float),
+    "clipping.norm": ("--clip-norm", float),
+    "clipping.global_norm": ("--clip-global-norm", float),
+    "loss.label_smoothing": ("--label-smoothing", float),
+    "loss.class_weights": ("--class-weights", Numbers(float, "balanced|1,2,3", "balanced")),
+    "training.epochs": ("--epochs", _AT_LEAST_1),
+    "training.batch_size": ("--batch-size", _AT_LEAST_1),
+    "training.seed": ("--seed", click.IntRange(min=0)),
+    "training.threads": ("--threads", _AT_LEAST_1),
+    "training.backend": ("--backend", click.Choice(["numba", "numpy"])),
+    "training.dtype": ("--dtype", click.Choice(["float32", "float64"])),
+}
+
+
+class GroupedCommand(click.Command):
+    """A command whose help shows the flags of each table of settings under a heading of their own."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the groups: first the command's own options."""
+        groups: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for param in self.get_params(ctx):
+            table, dot, _ = (param.name or "").partition("__")
+            if record := param.get_help_record(ctx):
+                groups.setdefault(table.capitalize() if dot else "Options", []).append(record)
+        for title, records in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the flags; the command gets them as keywords for `changes`, absent ones as None."""
+    for key, (flag, kind) in reversed(FLAGS.items()):
+        command = click.option(flag, key.replace(".", "__"), type=kind, default=None, help=NOTES[key])(command)
+    return command
+
+
+def changes(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that were given, by dotted name."""
+    return {name.replace("__", "."): value for name, value in flags.items() if value is not None}
+
+
+def override(settings: Settings, wanted: Mapping[str, Any]) -> Settings:
+    """Settings with what the flags say; what they get wrong is a wrong call, said of the flag."""
+    try:
+        return settings.override(wanted)
+    except (TypeError, ValueError) as error:
+        message = str(error).removeprefix("Settings: ")
+        key, space, rest = message.partition(" ")
+        flag = FLAGS[key][0].partition("/")[0] if key in FLAGS else key
+        raise click.UsageError(f"{flag}{space}{rest}") from error

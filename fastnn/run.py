@@ -1,0 +1,164 @@
+"""A training run, from its settings to its results: what `fastnn train` does, for Python."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from fastnn import _checks, datasets
+from fastnn._folder import Best, RunFolder
+from fastnn._typing import Array
+from fastnn.callbacks import Callback
+from fastnn.losses import SoftmaxCrossEntropy
+from fastnn.model import Sequential
+from fastnn.settings import Settings
+from fastnn.training import History
+
+Part = tuple[Array, Array]
+
+
+@dataclass(frozen=True)
+class Data:
+    """The arrays of a run: samples x (N, H, W, C) with labels y (N,) for each purpose, and the classes' names.
+
+    Without a validation part the test images validate.
+    """
+
+    training: Part
+    validation: Part | None
+    test: Part
+    class_names: tuple[str, ...]
+
+    @property
+    def validates(self) -> str:
+        """What measures an epoch and chooses the best one: "validation" or "test"."""
+        return "test" if self.validation is None else "validation"
+
+    def head(self, rows: int) -> Data:
+        """The first rows of each part."""
+        (x, y), (x_test, y_test), some = self.training, self.test, self.validation
+        validation = None if some is None else (some[0][:rows], some[1][:rows])
+        return Data((x[:rows], y[:rows]), validation, (x_test[:rows], y_test[:rows]), self.class_names)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run has reached.
+
+    model has the weights of the best epoch, best_epoch (from 1), as the data that `data.validates` names measured it;
+    loss and accuracy are the best model's on the test images. folder: where the files are, None without any.
+    """
+
+    settings: Settings
+    data: Data
+    model: Sequential
+    history: History
+    best_epoch: int
+    loss: float
+    accuracy: float
+    folder: Path | None
+
+
+def load(settings: Settings) -> Data:
+    """Read the data of settings, and take the validation images, the same share of every class, from the training's.
+
+    Raises DataError for missing or damaged files and ValueError for what there is not.
+    """
+    wanted = settings.data
+    (x, y), test = datasets.load(wanted.dataset, wanted.data_dir or None)
+    names = datasets.class_names(wanted.dataset)
+    if not wanted.validation_split:
+        return Data((x, y), None, test, names)
+    taken = _share(y, wanted.validation_split, settings.training.seed)
+    return Data((x[~taken], y[~taken]), (x[taken], y[taken]), test, names)
+
+
+def build(settings: Settings, data: Data) -> Sequential:
+    """The untrained network of settings for data, compiled."""
+    shape, names, how = data.training[0].shape[1:], data.class_names, settings.training
+    layers = settings.network.layers(shape, len(names))
+    model = Sequential(layers, shape, dtype=how.dtype, backend=how.backend, seed=how.seed, class_names=names)
+    weights = settings.loss.class_weights
+    if weights == "balanced":
+        weights = _balanced(data.training[1], len(names))
+    loss = SoftmaxCrossEntropy(weights or None, settings.loss.label_smoothing, dtype=how.dtype, backend=how.backend)
+    model.compile(settings.optimizer.make(settings.schedule, settings.clipping), loss)
+    model.metadata.update(dataset=settings.data.dataset, network=settings.network.name)
+    return model
+
+
+def train(
+    settings: Settings,
+    out: str | PathLike[str] | None = None,
+    *,
+    data: Data | None = None,
+    callbacks: Sequence[Callback] = (),
+    verbose: bool = True,
+) -> Run:
+    """Do the run that settings describe: the same settings give the same bits.
+
+    out: folder for config.toml, environment.json, history.csv, model.safetensors (the best epoch's) and
+    last.safetensors, made if need be; None writes nothing. data: what `load` returned for the same settings, so that
+    several runs read it once. callbacks, verbose: see `Sequential.fit`. Ctrl-C leaves in the folder what was reached.
+    """
+    _checks.instance("train", "settings", settings, Settings, "Settings")
+    data = load(settings) if data is None else data
+    model = build(settings, data)
+    how, best = settings.training, Best()
+    folder = None if out is None else RunFolder(Path(out), settings, best)
+    own = [best] if folder is None else [best, folder]
+    # A divergence is reported as an error; NumPy need not warn of it as well.
+    with _threads(settings), np.errstate(over="ignore", invalid="ignore"):
+        try:
+            history = model.fit(
+                *data.training, epochs=how.epochs, batch_size=how.batch_size,
+                validation_data=data.validation or data.test, callbacks=[*own, *callbacks], verbose=verbose,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            if folder is not None:
+                folder.save_last()
+            raise
+        best.restore()
+        loss, accuracy = best.row["val_loss"], best.row["val_accuracy"]
+        if data.validation is not None:
+            loss, accuracy = model.evaluate(*data.test)
+    return Run(settings, data, model, history, best.epoch, loss, accuracy, None if out is None else Path(out))
+
+
+def try_out(settings: Settings, callbacks: Sequence[Callback] = ()) -> Run:
+    """Two batches through everything that `train` does, in a folder that is removed again: raises what would fail."""
+    small = replace(settings, training=replace(settings.training, epochs=1))
+    data = load(settings).head(2 * settings.training.batch_size)
+    with tempfile.TemporaryDirectory(prefix="fastnn-") as folder:
+        run = train(small, folder, data=data, callbacks=callbacks, verbose=False)
+    return replace(run, folder=None)
+
+
+def _threads(settings: Settings) -> AbstractContextManager[None]:
+    if settings.training.backend != "numba" or not settings.training.threads:
+        return nullcontext()
+    from fastnn._threads import threads
+
+    return threads(settings.training.threads)
+
+
+def _share(y: Array, share: float, seed: int) -> Array:
+    """Which rows (N,) bool make the given share of every class of y (N,), but at least one row, and never all."""
+    taken = np.zeros(len(y), bool)
+    rng = np.random.default_rng(seed)
+    for each in np.unique(y):
+        rows = rng.permutation(np.flatnonzero(y == each))
+        taken[rows[: min(max(1, round(share * len(rows))), len(rows) - 1)]] = True
+    return taken
+
+
+def _balanced(y: Array, classes: int) -> tuple[float, ...]:
+    """Weights that give every class of y (N,) the same sum."""
+    counts = np.bincount(y, minlength=classes)
+    return tuple(float(len(y) / (classes * count)) if count else 0.0 for count in counts)
