@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastnn import _checks, datasets
+from fastnn import _checks, datasets, report
 from fastnn._folder import Best, RunFolder
 from fastnn._typing import Array
 from fastnn.callbacks import Callback
@@ -52,7 +52,8 @@ class Run:
     """What a run has reached.
 
     model has the weights of the best epoch, best_epoch (from 1), as the data that `data.validates` names measured it;
-    loss and accuracy are the best model's on the test images. folder: where the files are, None without any.
+    loss and accuracy are the best model's on the test images. folder: where the files are, None without any. notes: a
+    line for what could not be written to it.
     """
 
     settings: Settings
@@ -63,6 +64,7 @@ class Run:
     loss: float
     accuracy: float
     folder: Path | None
+    notes: tuple[str, ...] = ()
 
 
 def load(settings: Settings) -> Data:
@@ -103,9 +105,10 @@ def train(
 ) -> Run:
     """Do the run that settings describe: the same settings give the same bits.
 
-    out: folder for config.toml, environment.json, history.csv, model.safetensors (the best epoch's) and
-    last.safetensors, made if need be; None writes nothing. data: what `load` returned for the same settings, so that
-    several runs read it once. callbacks, verbose: see `Sequential.fit`. Ctrl-C leaves in the folder what was reached.
+    out: folder for config.toml, environment.json, history.csv, model.safetensors (the best epoch's), last.safetensors
+    and, where Matplotlib is installed, pictures of the training and of the best model on the test images; made if need
+    be; None writes nothing. data: what `load` returned for the same settings, so that several runs read it once.
+    callbacks, verbose: see `Sequential.fit`. Ctrl-C leaves in the folder what was reached.
     """
     _checks.instance("train", "settings", settings, Settings, "Settings")
     data = load(settings) if data is None else data
@@ -128,7 +131,10 @@ def train(
         loss, accuracy = best.row["val_loss"], best.row["val_accuracy"]
         if data.validation is not None:
             loss, accuracy = model.evaluate(*data.test)
-    return Run(settings, data, model, history, best.epoch, loss, accuracy, None if out is None else Path(out))
+        if folder is None:
+            return Run(settings, data, model, history, best.epoch, loss, accuracy, None)
+        notes = tuple(report.write_pictures(folder.folder, model, history, *data.test, best=best.epoch))
+    return Run(settings, data, model, history, best.epoch, loss, accuracy, folder.folder, notes)
 
 
 def try_out(settings: Settings, callbacks: Sequence[Callback] = ()) -> Run:

@@ -57,7 +57,8 @@ def test_train_writes_one_line_an_epoch_where_there_is_no_terminal(trained):
 def test_train_writes_the_model_and_the_history(trained):
     folder, output = trained
     assert sorted(path.name for path in folder.iterdir()) == [
-        "config.toml", "environment.json", "history.csv", "last.safetensors", "model.safetensors",
+        "config.toml", "confusion.png", "curves.png", "environment.json", "filters.png", "history.csv",
+        "last.safetensors", "model.safetensors", "top_losses.png",
     ]  # fmt: skip
     with open(folder / "history.csv") as file:
         rows = list(csv.DictReader(file))

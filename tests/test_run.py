@@ -81,7 +81,8 @@ def test_the_folder_repeats_the_run_bit_for_bit(tmp_path, backend, changes):
 
 def test_the_files(done):
     assert sorted(path.name for path in done.folder.iterdir()) == [
-        "config.toml", "environment.json", "history.csv", "last.safetensors", "model.safetensors",
+        "config.toml", "confusion.png", "curves.png", "environment.json", "filters.png", "history.csv",
+        "last.safetensors", "model.safetensors", "top_losses.png",
     ]  # fmt: skip
     assert Settings.read(done.folder / "config.toml") == SMALL
     rows = history(done.folder)

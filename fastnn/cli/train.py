@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @_settings.settings_options
 def train(config: Path | None, recipe: str | None, out: Path | None, dry_run: bool, **flags: Any) -> None:
     """Train a network and write a folder: config.toml, history.csv, environment.json, model.safetensors (the best
-    epoch's) and last.safetensors.
+    epoch's), last.safetensors, and pictures: curves, confusion, top losses, filters.
 
     What no flag says has a default that suits the model, or is as in --recipe or --config.
     """
@@ -49,6 +49,8 @@ def train(config: Path | None, recipe: str | None, out: Path | None, dry_run: bo
     except KeyboardInterrupt:
         click.echo(f"{out} has what was reached")
         raise
+    for line in done.notes:
+        click.echo(line)
     click.echo(
         f"test accuracy {done.accuracy:.2%} (epoch {done.best_epoch} of {len(done.history.loss)}, "
         f"the best on the {data.validates} images), written to {out}"
