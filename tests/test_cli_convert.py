@@ -77,20 +77,22 @@ def test_a_pickle_with_every_option(run, tmp_path):
     np.testing.assert_allclose(model.predict_outputs(x.transpose(0, 2, 3, 1)), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("architecture", [["--network", "lenet5"], ["--like", "m.safetensors"]])
+@pytest.mark.parametrize("architecture", [["--network", "lenet5", "--activation", "tanh"], ["--like", "m.safetensors"]])
 def test_a_convolutional_network(run, architecture):
-    from fastnn.recipes import RECIPES
+    def new(seed):
+        layers = fastnn.networks.lenet5((8, 8, 1), 10, activation="tanh")
+        return fastnn.Sequential(layers, (8, 8, 1), backend="numpy", seed=seed)
 
-    lenet = RECIPES["lenet5"].build((8, 8, 1), 10, backend="numpy", seed=1)
-    other = RECIPES["lenet5"].build((8, 8, 1), 10, backend="numpy", seed=2)
+    lenet, other = new(1), new(2)
     other.save("m.safetensors")
     fastnn.export_model(lenet, "w.safetensors")
     assert load_file("w.safetensors")["0.weight"].shape == (6, 1, 5, 5)
     out = done(run("import", "w.safetensors", "--out", "n", *architecture, "--dataset", "digits"))
-    assert out.startswith("Conv2D, ReLU, MaxPool2D, ")
+    assert out.startswith("Conv2D, Tanh, MaxPool2D, ")
     again = fastnn.load("n", backend="numpy")
     np.testing.assert_array_equal(again.parameters, lenet.parameters)
-    assert again.metadata["dataset"] == "digits"
+    named = {"network": "lenet5"} if "--network" in architecture else {}
+    assert again.metadata == {"imported": "w.safetensors", "dataset": "digits", **named}
     assert again.input_shape == (8, 8, 1)
     assert again.class_names == (list("0123456789") if "--network" in architecture else None)
 
@@ -112,11 +114,15 @@ def test_export_of_a_run_folder(run, model, tmp_path):
         (["import", "w.npz", "--activations", "relu,relu"], 2, "Missing option '--out'"),
         (["import", "w.npz", "--out", "m"], 2, "give one of --activations, --network and --like"),
         (["import", "w.npz", "--out", "m", "--activations", "a", "--network", "cnn"], 2, "give one of --activations"),
-        (["import", "w.npz", "--out", "m", "--network", "vgg"], 2, "'vgg' is not one of mlp, cnn, lenet5"),
+        (["import", "w.npz", "--out", "m", "--network", "alex"], 2, "'alex' is not one of mlp, cnn, lenet5"),
         (["import", "w.npz", "--out", "m", "--network", "mlp"], 2, "--network needs --input-shape or --dataset"),
         (["import", "w.npz", "--out", "m", "--like", "m", "--dtype", "float32"], 2, "--dtype does not go with --like"),
         (["import", "w.npz", "--out", "m", "--network", "mlp", "--input-shape", "4", "--layout", "in-out"], 2,
          "--layout does not go with --network"),
+        (["import", "w.npz", "--out", "m", "--activations", "a", "--hidden", "4"], 2, "--hidden goes with --network"),
+        (["import", "w.npz", "--out", "m", "--network", "mlp", "--input-shape", "4", "--hidden", "0"], 2, "hidden"),
+        (["import", "w.npz", "--out", "m", "--network", "mlp", "--input-shape", "4", "--hidden", "5"], 1,
+         "w.npz: W1 must have shape (4, 5) for layer 1 (Dense), got (4, 3)"),
         (["import", "w.npz", "--out", "m", "--activations", "a", "--input-shape", "4,x"], 2, "no shape such as 784"),
         (["import", "w.npz", "--out", "m", "--activations", "relu"], 1, "import_model: activations must be 2 names"),
         (["import", "w.npz", "--out", "m", "--activations", "relu,max"], 1, "activations must be of relu, "),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastnn.cli import _options
+from fastnn.cli import _options, _settings
 from fastnn.cli._group import debug_option
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def _network_names() -> Sequence[str]:
-    from fastnn.recipes import RECIPES
+    from fastnn.networks import NETWORKS
 
-    return tuple(RECIPES)
+    return tuple(NETWORKS)
 
 
 def _words(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
@@ -41,7 +41,7 @@ def _shape(context: click.Context, parameter: click.Parameter, value: str | None
     return tuple(int(size) for size in sizes)
 
 
-@click.command("import", short_help="Make a model of other programs' weights.")
+@click.command("import", cls=_settings.GroupedCommand, short_help="Make a model of other programs' weights.")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The model file to write.")
 @click.option("--activations", metavar="A,B,...", callback=_words, help="Of each dense layer: relu,relu,softmax.")
@@ -60,6 +60,7 @@ def _shape(context: click.Context, parameter: click.Parameter, value: str | None
 )
 @click.option("--order", metavar="A,B,...", callback=_words, help="PyTorch's modules in the order of the forward pass.")
 @debug_option
+@_settings.network_options
 def import_(
     source: Path,
     out: Path,
@@ -75,12 +76,16 @@ def import_(
 
     SOURCE is a folder of W1.npy, b1.npy, W2.npy, ..., an .npz file or a pickle of such arrays, or a safetensors
     file with the names of a PyTorch state dict. A pickle is read without running it. Dense layers follow from
-    the shapes, so that only their activations have to be named; for other networks name the architecture.
+    the shapes, so that only their activations have to be named; other networks are one of ours, --network with its
+    keywords, or --like a model file.
     """
     from fastnn import datasets
     from fastnn.formats.checkpoint import load
     from fastnn.formats.convert import read_weights
 
+    keywords = _settings.changes({name: given.pop(name) for name in list(given) if name.startswith("network__")})
+    if keywords and network is None:
+        raise click.UsageError(f"{_settings.FLAGS[next(iter(keywords))][0]} goes with --network only")
     if sum(each is not None for each in (given["activations"], network, like)) != 1:
         raise click.UsageError("give one of --activations, --network and --like")
     if like is not None and (surplus := next((name for name, value in given.items() if value is not None), None)):
@@ -92,12 +97,11 @@ def import_(
     if like is not None:
         model = weights.fill(load(like, backend="numpy"), channels_first=channels_first)
     elif network is not None:
-        model = weights.fill(_new(network, weights, **given), channels_first=channels_first)
+        model = weights.fill(_new(network, keywords, weights, **given), channels_first=channels_first)
     else:
         model = weights.build(**given, channels_first=channels_first, backend="numpy")
-    model.metadata["imported"] = source.name
-    if dataset is not None:
-        model.metadata["dataset"] = dataset
+    facts = {"imported": source.name, "dataset": dataset, "network": network}
+    model.metadata |= {name: value for name, value in facts.items() if value is not None}
     model.save(out)
     for name in weights.ignored:
         click.echo(f"{name}: no weights of a layer, left out")
@@ -107,6 +111,7 @@ def import_(
 
 def _new(
     network: str,
+    keywords: Mapping[str, Any],
     weights: Weights,
     *,
     activations: None,
@@ -115,14 +120,15 @@ def _new(
     dtype: str | None,
     layout: str | None,
 ) -> Sequential:
-    """An untrained network of the architecture of this name."""
+    """An untrained network of the architecture of this name, with these keywords."""
     from fastnn.model import Sequential
-    from fastnn.recipes import RECIPES
+    from fastnn.settings import Settings
 
     if input_shape is None:
         raise click.UsageError("--network needs --input-shape or --dataset")
     if layout is not None:
         raise click.UsageError("--layout does not go with --network: its files have one layout")
-    stack = RECIPES[network].layers(input_shape, weights.outputs)
+    settings = _settings.override(Settings.for_network(network), keywords)
+    stack = settings.network.layers(input_shape, weights.outputs)
     dtype = dtype or weights.dtype
     return Sequential(stack, input_shape, dtype=dtype, backend="numpy", class_names=class_names)
