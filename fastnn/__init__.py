@@ -16,9 +16,9 @@ __all__ = [
     "GELU", "GlobalAvgPool2D", "History", "ImageError", "Layer", "LeakyReLU", "LogSoftmax", "Loss",
     "MaxPool2D", "MeanSquaredError", "Optimizer", "RMSprop", "ReLU", "Reshape", "Residual", "SGD",
     "Sequential", "Settings", "SettingsError", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy",
-    "Softplus", "Tanh", "__version__", "callbacks", "datasets", "errors", "get_num_threads",
-    "initializers", "layers", "load", "losses", "metrics", "networks", "optimizers", "plots", "recipes", "report",
-    "run", "schedules", "set_num_threads", "settings", "threads", "train",
+    "Softplus", "Tanh", "__version__", "callbacks", "datasets", "errors", "export_model", "get_num_threads",
+    "import_model", "initializers", "layers", "load", "losses", "metrics", "networks", "optimizers", "plots",
+    "recipes", "report", "run", "schedules", "set_num_threads", "settings", "threads", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:  # the same names for type checkers and editors
@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
     from fastnn.callbacks import Callback
     from fastnn.errors import CheckpointError, DataError, DivergenceError, ImageError, SettingsError
     from fastnn.formats.checkpoint import load
+    from fastnn.formats.convert import export_model, import_model
     from fastnn.layers import (
         ELU,
         GELU,
@@ -81,6 +82,7 @@ else:
             "fastnn.callbacks": "Callback",
             "fastnn.errors": "CheckpointError DataError DivergenceError ImageError SettingsError",
             "fastnn.formats.checkpoint": "load",
+            "fastnn.formats.convert": "export_model import_model",
             "fastnn.layers": (
                 "AvgPool2D BatchNorm Conv2D Dense Dropout ELU Flatten GELU GlobalAvgPool2D Layer "
                 "LeakyReLU LogSoftmax MaxPool2D ReLU Reshape Residual SiLU Sigmoid Softmax Softplus "

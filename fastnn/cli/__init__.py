@@ -10,7 +10,9 @@ import click
 from fastnn.cli._group import Group, debug_option, version_option
 from fastnn.cli.bench import bench
 from fastnn.cli.evaluate import evaluate
+from fastnn.cli.export import export
 from fastnn.cli.growth import growth
+from fastnn.cli.import_ import import_
 from fastnn.cli.info import info
 from fastnn.cli.recipes import recipes
 from fastnn.cli.train import train
@@ -27,6 +29,8 @@ def main() -> None:
 main.add_command(train)
 main.add_command(recipes)
 main.add_command(evaluate)
+main.add_command(import_)
+main.add_command(export)
 main.add_command(bench)
 main.add_command(info)
 main.add_command(growth)

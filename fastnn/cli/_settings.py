@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -123,7 +123,7 @@ class GroupedCommand(click.Command):
         groups: dict[str, list[tuple[str, str]]] = {"Options": []}
         for param in self.get_params(ctx):
             table, dot, _ = (param.name or "").partition("__")
-            if record := param.get_help_record(ctx):
+            if isinstance(param, click.Option) and (record := param.get_help_record(ctx)):
                 groups.setdefault(table.capitalize() if dot else "Options", []).append(record)
         for title, records in groups.items():
             with formatter.section(title):
@@ -132,7 +132,18 @@ class GroupedCommand(click.Command):
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the flags; the command gets them as keywords for `changes`, absent ones as None."""
-    for key, (flag, kind) in reversed(FLAGS.items()):
+    return _with(FLAGS, command)
+
+
+def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, but only with what describes a network whose name and weights are known."""
+    known = ("network.name", "network.init")
+    return _with([key for key in FLAGS if key.startswith("network.") and key not in known], command)
+
+
+def _with(keys: Iterable[str], command: Callable[..., Any]) -> Callable[..., Any]:
+    for key in reversed(list(keys)):
+        flag, kind = FLAGS[key]
         command = click.option(flag, key.replace(".", "__"), type=kind, default=None, help=NOTES[key])(command)
     return command
 

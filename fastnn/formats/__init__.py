@@ -1,1 +1,1 @@
-"""Model files."""
+"""Model files, and the weights of other programs."""
