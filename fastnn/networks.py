@@ -49,7 +49,8 @@ def cnn(
     *,
     channels: Sequence[int] = (32, 64),
     convs: int = 1,
-    kernel_size: int = 3,
+    kernel_size: int | Sequence[int] = 3,
+    padding: str = "same",
     dense: Sequence[int] = (128,),
     activation: str = "relu",
     dropout: float = 0.0,
@@ -57,13 +58,14 @@ def cnn(
     pool_first: bool = False,
     init: str | float = "he_normal",
 ) -> list[Layer]:
-    """Stages of convolutions that keep the image's size, each with a max pooling 2x2 at its end, then dense layers.
+    """Stages of convolutions, each with a max pooling 2x2 at its end, then dense layers.
 
-    channels: of each stage. convs: convolutions in a stage. kernel_size: pixels on each side. dense: units of the
-    hidden dense layers; () has none. pool_first: a stage pools before its last batch norm and activation.
+    channels: of each stage. convs: convolutions in a stage. kernel_size: pixels on each side, one for all stages or one
+    for each. padding: "same" keeps the image's size, "valid" has none. dense: units of the hidden dense layers; () has
+    none. pool_first: a stage pools before its last batch norm and activation.
     """
     style = _Style("cnn", activation, dropout, batch_norm, init)
-    return _stages(style, input_shape, classes, channels, convs, kernel_size, dense, pool_first)
+    return _stages(style, input_shape, classes, channels, convs, kernel_size, padding, dense, pool_first)
 
 
 def vgg(
@@ -72,7 +74,8 @@ def vgg(
     *,
     channels: Sequence[int] = (32, 64, 128),
     convs: int = 2,
-    kernel_size: int = 3,
+    kernel_size: int | Sequence[int] = 3,
+    padding: str = "same",
     dense: Sequence[int] = (256,),
     activation: str = "relu",
     dropout: float = 0.0,
@@ -83,7 +86,7 @@ def vgg(
     """`cnn` with two convolutions in each of three stages, in the manner of VGG (Simonyan & Zisserman 2014), for
     images of CIFAR's size."""
     style = _Style("vgg", activation, dropout, batch_norm, init)
-    return _stages(style, input_shape, classes, channels, convs, kernel_size, dense, pool_first)
+    return _stages(style, input_shape, classes, channels, convs, kernel_size, padding, dense, pool_first)
 
 
 def lenet5(
@@ -185,26 +188,42 @@ def _stages(
     classes: int,
     channels: Sequence[int],
     convs: int,
-    kernel_size: int,
+    kernel_size: int | Sequence[int],
+    padding: str,
     dense: Sequence[int],
     pool_first: bool,
 ) -> list[Layer]:
     owner = style.owner
     channels = _some(owner, "channels", channels)
     convs = _checks.integer(owner, "convs", convs, 1)
-    kernel_size = _checks.integer(owner, "kernel_size", kernel_size, 1)
+    kernels = _of_each(owner, "kernel_size", kernel_size, len(channels))
+    _checks.choice(owner, "padding", padding, ("same", "valid"))
     pool_first = _checks.flag(owner, "pool_first", pool_first)
     height, width, _ = _image(owner, input_shape)
-    most = min(height, width).bit_length() - 1  # each stage halves the image
-    if len(channels) > most:
-        raise ValueError(f"{owner}: channels must be at most {most} for {height}x{width} pixels, got {len(channels)}")
+    smallest = min(height, width)
     layers: list[Layer] = []
-    for each in channels:
+    for stage, (each, size) in enumerate(zip(channels, kernels, strict=True)):
         for _ in range(convs - 1):
-            layers += [style.conv(each, kernel_size), *style.after()]
+            layers += [style.conv(each, size, padding=padding), *style.after()]
         end: list[Layer] = [MaxPool2D(2)]
-        layers += [style.conv(each, kernel_size), *(end + style.after() if pool_first else style.after() + end)]
+        layers.append(style.conv(each, size, padding=padding))
+        layers += end + style.after() if pool_first else style.after() + end
+        smallest = (smallest - (convs * (size - 1) if padding == "valid" else 0)) // 2
+        if smallest < 1:
+            raise ValueError(
+                f"{owner}: channels must be at most {stage} for {height}x{width} pixels, got {len(channels)}"
+                if stage
+                else f"{owner}: input_shape is too small for one stage, got {height}x{width} pixels"
+            )
     return [*layers, Flatten(), *style.dense(_checks.sizes(owner, "dense", dense), classes)]
+
+
+def _of_each(owner: str, name: str, value: int | Sequence[int], stages: int) -> Shape:
+    """One number for each stage, from those or from one for all."""
+    found = _checks.sizes(owner, name, value if isinstance(value, tuple | list) else (value,))
+    if len(found) not in (1, stages):
+        raise ValueError(f"{owner}: {name} must be one number or {stages}, one for each stage, got {len(found)}")
+    return found * stages if len(found) == 1 else found
 
 
 def _some(owner: str, name: str, value: Sequence[int]) -> Shape:

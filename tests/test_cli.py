@@ -85,7 +85,7 @@ def test_runs_are_numbered_and_the_seed_decides_the_result(run, tmp_path):
 def test_every_flag_becomes_a_setting(run):
     result = run(
         "train", "--dataset", "digits", "--data-dir", ".", "--validation-split", 0.2, "--model", "cnn",
-        "--channels", "4,8", "--convs", 2, "--kernel-size", 5, "--dense", "none", "--activation", "tanh",
+        "--channels", "4,8", "--convs", 2, "--kernel-size", "3,5", "--dense", "none", "--activation", "tanh",
         "--dropout", 0.1, "--batch-norm", "--pool-first", "--init", 0.05, "--optimizer", "sgd", "--lr", 0.01,
         "--momentum", 0.8, "--nesterov", "--weight-decay", 1e-4, "--lr-schedule", "step", "--lr-every", 2,
         "--lr-factor", 0.5, "--warmup-steps", 3, "--clip-value", 2, "--clip-norm", 3, "--clip-global-norm", 4,
@@ -100,7 +100,8 @@ def test_every_flag_becomes_a_setting(run):
     assert fastnn.Settings.read("here/config.toml").to_dict() == {
         "data": {"dataset": "digits", "data_dir": ".", "validation_split": 0.2},
         "network": {
-            "name": "cnn", "channels": (4, 8), "convs": 2, "kernel_size": 5, "dense": (), "activation": "tanh",
+            "name": "cnn", "channels": (4, 8), "convs": 2, "kernel_size": (3, 5), "padding": "same",
+            "dense": (), "activation": "tanh",
             "dropout": 0.1, "batch_norm": True, "pool_first": True, "init": 0.05,
         },
         "optimizer": {

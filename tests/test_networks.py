@@ -75,6 +75,11 @@ def test_the_order_of_a_cnn():
     assert weights(layers, RGB) == [(5, 5, 3, 4), (5, 5, 4, 4), (16 * 16 * 4, 10)]
 
 
+def test_a_kernel_size_for_each_stage_and_no_padding():
+    layers = cnn((28, 28, 1), 10, channels=(10, 20), kernel_size=(5, 3), padding="valid", dense=())
+    assert weights(layers, (28, 28, 1)) == [(5, 5, 1, 10), (3, 3, 10, 20), (5 * 5 * 20, 10)]
+
+
 def test_vgg_and_resnet():
     sizes = [32, 32, 64, 64, 128, 128]
     assert [layer.out_channels for layer in vgg(RGB, 10) if isinstance(layer, Conv2D)] == sizes
@@ -102,6 +107,10 @@ def test_vgg_and_resnet():
         (cnn, {"channels": (4,) * 6}, "cnn: channels must be at most 5 for 32x32 pixels, got 6"),
         (cnn, {"convs": 0}, "cnn: convs must be >= 1, got 0"),
         (cnn, {"kernel_size": 0}, "cnn: kernel_size must be >= 1, got 0"),
+        (cnn, {"kernel_size": (3, 5, 3)}, "cnn: kernel_size must be one number or 2, one for each stage, got 3"),
+        (cnn, {"padding": "full"}, "cnn: padding must be one of 'same', 'valid', got 'full'"),
+        (cnn, {"padding": "valid", "channels": (4,) * 4}, "cnn: channels must be at most 3 for 32x32 pixels, got 4"),
+        (vgg, {"kernel_size": 33, "padding": "valid"}, "vgg: input_shape is too small for one stage, got 32x32 pixels"),
         (cnn, {"dense": (-1,)}, "cnn: dense must be >= 1, got -1"),
         (vgg, {"pool_first": "yes"}, "vgg: pool_first must be True or False, got 'yes'"),
         (lenet5, {"dropout": "x"}, "lenet5: dropout must be a number, got 'x'"),
