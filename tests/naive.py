@@ -289,6 +289,29 @@ def softmax_cross_entropy_backward(probabilities, labels, class_weights, label_s
             dlogits[n, c] += scale * share * weights[target] * (probabilities[n, c] - (c == target))
 
 
+def _soft(targets, class_weights, label_smoothing):
+    soft = np.empty_like(targets)
+    for n, c in itertools.product(*map(range, targets.shape)):
+        soft[n, c] = (1 - label_smoothing) * targets[n, c] + label_smoothing / targets.shape[1]
+        soft[n, c] *= class_weights[c] if class_weights.size else 1
+    return soft
+
+
+def soft_cross_entropy_forward(logits, targets, class_weights, label_smoothing, probabilities, losses):
+    log_p = np.empty_like(probabilities)
+    softmax_forward(logits, probabilities)
+    log_softmax_forward(logits, log_p)
+    soft = _soft(targets, class_weights, label_smoothing)
+    for n in range(len(logits)):
+        losses[n] = sum(-soft[n, c] * log_p[n, c] for c in range(logits.shape[1]))
+
+
+def soft_cross_entropy_backward(probabilities, targets, class_weights, label_smoothing, scale, dlogits):
+    soft = _soft(targets, class_weights, label_smoothing)
+    for n, c in itertools.product(*map(range, dlogits.shape)):
+        dlogits[n, c] = scale * (probabilities[n, c] * sum(soft[n]) - soft[n, c])
+
+
 def binary_cross_entropy_forward(logits, targets, losses):
     for i, (z, t) in enumerate(zip(logits, targets, strict=True)):
         losses[i] = max(z, 0.0) - z * t + math.log1p(math.exp(-abs(z)))
@@ -392,3 +415,120 @@ def batch_norm_follow(m, momentum, mean, var, running_mean, running_var):
     for j in range(mean.size):
         running_mean[j] = (1 - momentum) * running_mean[j] + momentum * mean[j]
         running_var[j] = (1 - momentum) * running_var[j] + momentum * var[j] * m / (m - 1)
+
+
+def _splitmix(z):
+    mask = 2**64 - 1
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+    return z ^ (z >> 31)
+
+
+def _random(key, row, number):
+    mask, step = 2**64 - 1, 0x9E3779B97F4A7C15
+    stream = _splitmix((key + (int(row) + 1) * step) & mask)
+    return (_splitmix((stream + (number + 1) * step) & mask) >> 11) / 2**53
+
+
+def random_affine(rows, key, shift, crop, resize, rotate, scale, shear, flip, size, maps):
+    """The changes as matrices, one after the other, from the changed image's pixels back to the image's."""
+
+    def matrix(*rows):
+        return np.array([*rows, (0, 0, 1)], float)
+
+    middle = [(size[0] - 1) / 2, (size[1] - 1) / 2]
+    for n, row in enumerate(rows):
+        u = [_random(key, row, number) for number in range(10)]
+        side = 1 - resize * u[4]
+        start, moved = [0, 0], [0, 0]
+        for axis in range(2):
+            if resize:
+                room = size[axis] + 2 * crop - side * size[axis]
+                start[axis] = -crop + u[2 + axis] * room + side / 2 - 0.5
+            else:
+                start[axis] = math.floor(u[2 + axis] * (2 * crop + 1)) - crop
+            if shift[axis] == int(shift[axis]):
+                moved[axis] = math.floor(u[axis] * (2 * shift[axis] + 1)) - shift[axis]
+            else:
+                moved[axis] = (2 * u[axis] - 1) * shift[axis]
+        angle = math.radians(rotate * (2 * u[5] - 1))
+        slope = math.tan(math.radians(shear * (2 * u[7] - 1)))
+        factor = 1 + scale * (2 * u[6] - 1)
+        down, right = (-1 if flip & bit and u[8 + i] < 0.5 else 1 for i, bit in enumerate((2, 1)))
+        steps = [
+            matrix((side, 0, start[0]), (0, side, start[1])),
+            matrix((1, 0, -moved[0] - middle[0]), (0, 1, -moved[1] - middle[1])),
+            matrix((math.cos(angle), math.sin(angle), 0), (-math.sin(angle), math.cos(angle), 0)),
+            matrix((1, 0, 0), (slope, 1, 0)),
+            matrix((down / factor, 0, middle[0]), (0, right / factor, middle[1])),
+        ]
+        whole = np.eye(3)
+        for step in steps:
+            whole = step @ whole
+        maps[n] = whole[:2]
+
+
+def _spline(distance):
+    distance = abs(distance)
+    if distance < 1:
+        return 2 / 3 - distance**2 + distance**3 / 2
+    return (2 - distance) ** 3 / 6 if distance < 2 else 0.0
+
+
+def elastic_field(rows, key, alpha, sigma, field):
+    spacing = math.sqrt(3) * sigma
+    size = alpha / sigma / (2 * math.sqrt(math.pi)) / (151 / 315)
+    for n, part, i, j in itertools.product(*map(range, field.shape)):
+        y, x = i / spacing + _random(key, rows[n], 14), j / spacing + _random(key, rows[n], 15)
+        field[n, part, i, j] = 0
+        for a, b in itertools.product(range(int(y), int(y) + 4), range(int(x), int(x) + 4)):
+            noise = 2 * _random(key, rows[n], 16 + (part * 2**20 + a) * 2**20 + b) - 1
+            field[n, part, i, j] += size * noise * _spline(y - a + 1) * _spline(x - b + 1)
+
+
+def _pixel(image, i, j, border, fill):
+    """The pixel at whole numbers i and j, which may lie outside."""
+    place = []
+    for at, n in zip((i, j), image.shape[:2], strict=True):
+        if border == 1:
+            at = min(max(at, 0), n - 1)
+        while border == 2 and not 0 <= at < n:
+            at = -at if at < 0 else 2 * (n - 1) - at
+            if n == 1:
+                at = 0
+        if not 0 <= at < n:
+            return fill
+        place.append(at)
+    return image[tuple(place)]
+
+
+def warp(source, rows, maps, field, border, fill, batch):
+    for n, i, j in itertools.product(*map(range, batch.shape[:3])):
+        y, x = maps[n] @ (i, j, 1) + (field[n, :, i, j] if field.size else 0)
+        top, left = math.floor(y), math.floor(x)
+        batch[n, i, j] = 0
+        for a, b in itertools.product((top, top + 1), (left, left + 1)):
+            weight = (1 - abs(y - a)) * (1 - abs(x - b))
+            batch[n, i, j] += weight * _pixel(source[rows[n]], a, b, border, fill)
+
+
+def cutout(rows, key, size, fill, images):
+    height, width = images.shape[1:3]
+    for n, row in enumerate(rows):
+        top = math.floor(_random(key, row, 10) * height) - size // 2
+        left = math.floor(_random(key, row, 11) * width) - size // 2
+        for i, j in itertools.product(range(height), range(width)):
+            if top <= i < top + size and left <= j < left + size:
+                images[n, i, j] = fill
+
+
+def mixup(rows, key, alpha, x, mixed):
+    for n, row in enumerate(rows):
+        root = math.cos(2 * math.pi * _random(key, row, 13))
+        try:
+            tail = ((1 - _random(key, row, 12)) ** (-1 / alpha) - 1) * root * root
+        except OverflowError:
+            tail = math.inf
+        share = 0.5 + 0.5 / math.sqrt(1 + 1 / tail) if tail else 0.5
+        for c in range(x.shape[1]):
+            mixed[n, c] = share * x[n, c] + (1 - share) * x[(n + 1) % len(x), c]

@@ -17,11 +17,14 @@ PLACES = [guarded_end, guarded_start]
 @pytest.mark.parametrize("case", loss.CROSS_ENTROPY_EXAMPLES, ids=str)
 def test_softmax_cross_entropy(case, place):
     loss.check_softmax_cross_entropy(kernels, case, place)
+    loss.check_soft_cross_entropy(kernels, case, place)
 
 
 @given(loss.cross_entropy_cases())
 def test_any_softmax_cross_entropy(case):
     loss.check_softmax_cross_entropy(kernels, case)
+    loss.check_soft_cross_entropy(kernels, case)
+    loss.check_one_hot_cross_entropy(kernels, case)
 
 
 @given(loss.cross_entropy_cases())
@@ -58,6 +61,10 @@ def _all(ops, rows, dtype):
     )
     gradient = (ops.softmax_cross_entropy_backward, outputs[0], labels, weights, 0.1, 0.5, blank(logits.shape, dtype))
     outputs += run(*gradient)
+    soft, rest = (0.7 * np.eye(10) + 0.03)[labels].astype(dtype), (weights, 0.1)
+    forward = (ops.soft_cross_entropy_forward, logits, soft, *rest)
+    outputs += run(*forward, blank(logits.shape, dtype), blank(rows, dtype), outputs=2)
+    outputs += run(ops.soft_cross_entropy_backward, outputs[0], soft, *rest, 0.5, blank(logits.shape, dtype))
     flat, out = logits.reshape(-1), blank(logits.size, dtype)
     targets = rng.uniform(0, 1, flat.size).astype(dtype)
     for name in ("binary_cross_entropy", "mean_squared_error"):

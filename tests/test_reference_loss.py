@@ -10,11 +10,15 @@ from fastnn import reference
 @pytest.mark.parametrize("case", loss.CROSS_ENTROPY_EXAMPLES, ids=str)
 def test_cross_entropy(case):
     loss.check_softmax_cross_entropy(reference, case)
+    loss.check_soft_cross_entropy(reference, case)
+    loss.check_one_hot_cross_entropy(reference, case)
 
 
 @given(loss.cross_entropy_cases())
 def test_any_cross_entropy(case):
     loss.check_softmax_cross_entropy(reference, case)
+    loss.check_soft_cross_entropy(reference, case)
+    loss.check_one_hot_cross_entropy(reference, case)
 
 
 @given(loss.cross_entropy_cases())

@@ -18,6 +18,7 @@ from .activation import (
     softmax_backward,
     softmax_forward,
 )
+from .augment import cutout, elastic_field, mixup, random_affine, warp
 from .batch import gather
 from .conv import conv2d_forward, conv2d_input_gradient, conv2d_scratch_size, conv2d_weight_gradient
 from .dense import dense_forward, dense_input_gradient, dense_scratch_size, dense_weight_gradient
@@ -26,6 +27,8 @@ from .loss import (
     binary_cross_entropy_forward,
     mean_squared_error_backward,
     mean_squared_error_forward,
+    soft_cross_entropy_backward,
+    soft_cross_entropy_forward,
     softmax_cross_entropy_backward,
     softmax_cross_entropy_forward,
     total_loss,
@@ -71,12 +74,14 @@ __all__ = [
     "conv2d_input_gradient",
     "conv2d_scratch_size",
     "conv2d_weight_gradient",
+    "cutout",
     "dense_forward",
     "dense_input_gradient",
     "dense_scratch_size",
     "dense_weight_gradient",
     "dropout_backward",
     "dropout_forward",
+    "elastic_field",
     "gather",
     "global_avg_pool2d_backward",
     "global_avg_pool2d_forward",
@@ -86,15 +91,20 @@ __all__ = [
     "max_pool2d_forward",
     "mean_squared_error_backward",
     "mean_squared_error_forward",
+    "mixup",
     "one_hot_accuracy",
+    "random_affine",
     "residual_add",
     "rmsprop_update",
     "sgd_update",
     "sign_accuracy",
+    "soft_cross_entropy_backward",
+    "soft_cross_entropy_forward",
     "softmax_backward",
     "softmax_cross_entropy_backward",
     "softmax_cross_entropy_forward",
     "softmax_forward",
     "sum_of_squares",
     "total_loss",
+    "warp",
 ]

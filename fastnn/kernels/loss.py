@@ -5,6 +5,11 @@ Softmax cross-entropy as in PyTorch, with p = softmax(z), label t, class weights
     loss = (1 - e) * v[t] * -log p[t] + e / C * sum over c of v[c] * -log p[c]
     dz[c] = (1 - e) * v[t] * (p[c] - [c = t]) + e / C * (p[c] * sum(v) - v[c])
 
+Soft: the same against probabilities q of the classes, with u[c] = v[c] * ((1 - e) * q[c] + e / C):
+
+    loss = sum over c of u[c] * -log p[c]
+    dz[c] = p[c] * sum(u) - u[c]
+
 Binary cross-entropy of logit z and target t: max(z, 0) - z * t + log(1 + exp(-|z|)), gradient sigmoid(z) - t.
 Squared error: (p - t)^2, gradient 2 * (p - t).
 """
@@ -86,6 +91,61 @@ def _cross_entropy_backward_chunk(chunk, rows, probabilities, labels, class_weig
             for c in range(p.size):
                 dz[c] = factor * p[c] - spread
         dz[t] -= own
+
+
+@kernel
+def soft_cross_entropy_forward(logits, targets, class_weights, label_smoothing, probabilities, losses):
+    """probabilities (N, C) and losses (N,) from logits and targets (N, C) and class_weights (C,) or size 0."""
+    n, c = logits.shape
+    rows = max(1, CHUNK // c)
+    args = (rows, logits, targets, class_weights, label_smoothing, probabilities, losses)
+    run(_soft_chunk, -(-n // rows), n * c * _COST, args)
+
+
+@kernel
+def _soft_chunk(chunk, rows, logits, targets, class_weights, label_smoothing, probabilities, losses):
+    first, last = chunk * rows, min((chunk + 1) * rows, logits.shape[0])
+    own, spread = typed(losses[0], 1.0 - label_smoothing), typed(losses[0], label_smoothing / logits.shape[1])
+    exponentials(logits, first, last, probabilities)
+    for i in range(first, last):
+        z, p, q = logits[i], probabilities[i], targets[i]
+        mass = total(p)
+        top, log_mass, inverse = maximum(z), log(mass), typed(mass, 1.0) / mass
+        for c in range(p.size):
+            p[c] *= inverse
+        loss = typed(mass, 0.0)
+        if class_weights.size > 0:
+            for c in range(z.size):
+                loss += class_weights[c] * (own * q[c] + spread) * minus_log(z[c], top, log_mass)
+        else:
+            for c in range(z.size):
+                loss += (own * q[c] + spread) * minus_log(z[c], top, log_mass)
+        losses[i] = loss
+
+
+@kernel
+def soft_cross_entropy_backward(probabilities, targets, class_weights, label_smoothing, scale, dlogits):
+    """dlogits (N, C) = the gradient of scale * sum(losses)."""
+    n, c = probabilities.shape
+    rows = max(1, CHUNK // c)
+    args = (rows, probabilities, targets, class_weights, label_smoothing, scale, dlogits)
+    run(_soft_backward_chunk, -(-n // rows), n * c, args)
+
+
+@kernel
+def _soft_backward_chunk(chunk, rows, probabilities, targets, class_weights, label_smoothing, scale, dlogits):
+    first, last = chunk * rows, min((chunk + 1) * rows, dlogits.shape[0])
+    zero = typed(dlogits[0, 0], 0.0)
+    own, spread = typed(zero, scale * (1.0 - label_smoothing)), typed(zero, scale * label_smoothing / dlogits.shape[1])
+    for i in range(first, last):
+        p, q, dz, mass = probabilities[i], targets[i], dlogits[i], zero
+        for c in range(p.size):
+            dz[c] = own * q[c] + spread
+            if class_weights.size > 0:
+                dz[c] *= class_weights[c]
+            mass += dz[c]
+        for c in range(p.size):
+            dz[c] = p[c] * mass - dz[c]
 
 
 @kernel

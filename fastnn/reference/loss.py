@@ -5,6 +5,11 @@ Softmax cross-entropy as in PyTorch, with p = softmax(z), label t, class weights
     loss = (1 - e) * v[t] * -log p[t] + e / C * sum over c of v[c] * -log p[c]
     dz[c] = (1 - e) * v[t] * (p[c] - [c = t]) + e / C * (p[c] * sum(v) - v[c])
 
+Soft: the same against probabilities q of the classes, with u[c] = v[c] * ((1 - e) * q[c] + e / C):
+
+    loss = sum over c of u[c] * -log p[c]
+    dz[c] = p[c] * sum(u) - u[c]
+
 Binary cross-entropy of logit z and target t: max(z, 0) - z * t + log(1 + exp(-|z|)), gradient sigmoid(z) - t.
 Squared error: (p - t)^2, gradient 2 * (p - t).
 """
@@ -55,6 +60,36 @@ def softmax_cross_entropy_backward(
     dlogits *= scale
 
 
+def soft_cross_entropy_forward(
+    logits: Array,
+    targets: Array,
+    class_weights: Array,
+    label_smoothing: float,
+    probabilities: Array,
+    losses: Array,
+) -> None:
+    """probabilities (N, C) and losses (N,) from logits and targets (N, C), class_weights (C,) or size 0."""
+    log_p = logits - logits.max(axis=1, keepdims=True)
+    np.exp(log_p, out=probabilities)
+    total = probabilities.sum(axis=1, keepdims=True)
+    probabilities /= total
+    log_p -= np.log(total)
+    np.sum(log_p * -_soft(targets, class_weights, label_smoothing), axis=1, out=losses)
+
+
+def soft_cross_entropy_backward(
+    probabilities: Array,
+    targets: Array,
+    class_weights: Array,
+    label_smoothing: float,
+    scale: float,
+    dlogits: Array,
+) -> None:
+    """dlogits (N, C) = the gradient of scale * sum(losses)."""
+    soft = _soft(targets, class_weights, label_smoothing)
+    np.multiply(probabilities * soft.sum(axis=1, keepdims=True) - soft, scale, out=dlogits)
+
+
 def binary_cross_entropy_forward(logits: Array, targets: Array, losses: Array) -> None:
     """losses = cross-entropy of sigmoid(logits) against targets in 0..1, all (size,)."""
     np.subtract(np.maximum(logits, 0) + np.log1p(np.exp(-np.abs(logits))), logits * targets, out=losses)
@@ -82,3 +117,8 @@ def total_loss(losses: Array, total: Array) -> None:
 
 def _weights(class_weights: Array, like: Array) -> Array:
     return class_weights if class_weights.size else np.ones(like.shape[1], like.dtype)
+
+
+def _soft(targets: Array, class_weights: Array, label_smoothing: float) -> Array:
+    soft: Array = targets * (1 - label_smoothing) + label_smoothing / targets.shape[1]
+    return soft * class_weights if class_weights.size else soft

@@ -9,13 +9,20 @@ oracle takes `place` too: what copies each array to where the operation finds it
 `CHECKS` names, for each file of operations, the checks against the oracle with their examples.
 """
 
-from . import activation, batch, conv, dense, loss, metric, norm, optim, pool
+from . import activation, augment, batch, conv, dense, loss, metric, norm, optim, pool
 
 CHECKS = {
     "activation": [
         (activation.check_activation, activation.ACTIVATION_EXAMPLES),
         (activation.check_softmax, activation.SOFTMAX_EXAMPLES),
         (activation.check_dropout, activation.DROPOUT_EXAMPLES),
+    ],
+    "augment": [
+        (augment.check_random_affine, augment.AFFINE_EXAMPLES),
+        (augment.check_elastic_field, augment.FIELD_EXAMPLES),
+        (augment.check_warp, augment.WARP_EXAMPLES),
+        (augment.check_cutout, augment.CUTOUT_EXAMPLES),
+        (augment.check_mixup, augment.MIXUP_EXAMPLES),
     ],
     "batch": [(batch.check_gather, batch.BATCH_EXAMPLES)],
     "residual": [(batch.check_residual_add, batch.BATCH_EXAMPLES)],
@@ -24,6 +31,7 @@ CHECKS = {
     "dense": [(dense.check_dense, dense.DENSE_EXAMPLES)],
     "loss": [
         (loss.check_softmax_cross_entropy, loss.CROSS_ENTROPY_EXAMPLES),
+        (loss.check_soft_cross_entropy, loss.CROSS_ENTROPY_EXAMPLES),
         (loss.check_element_losses, loss.ELEMENT_LOSS_EXAMPLES),
         (loss.check_total_loss, loss.ELEMENT_LOSS_EXAMPLES),
     ],

@@ -1,11 +1,12 @@
 """Checks of the losses."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
-from .common import FLOATS, SEEDS, Array, Operations, Place, agree, blank, in_place, plain, run, sizes, slope
+from .common import FLOATS, SEEDS, Array, Operations, Place, agree, blank, close, in_place, plain, run, sizes, slope
 
 
 @dataclass(frozen=True)
@@ -68,18 +69,56 @@ def check_softmax_cross_entropy(ops: Operations, case: CrossEntropyCase, place: 
 
 
 def check_softmax_cross_entropy_gradient(ops: Operations, case: CrossEntropyCase) -> None:
-    """The gradient is the slope of scale * sum(losses); always in float64."""
+    """The gradients for labels and for soft targets are the slopes of scale * sum(losses); always in float64."""
     case = replace(case, dtype="float64", spread=min(case.spread, 3.0))
     logits, labels, weights = case.arrays()
-    options, scale = (labels, weights, case.label_smoothing), 0.7
-    outputs = (blank(logits.shape, logits.dtype), blank(case.n, logits.dtype))
+    outputs, scale = (blank(logits.shape, logits.dtype), blank(case.n, logits.dtype)), 0.7
+    for kind, targets in (("softmax", labels), ("soft", _soft_targets(case))):
+        options = (targets, weights, case.label_smoothing)
+        operation = getattr(ops, f"{kind}_cross_entropy_forward")
 
-    def forward(logits: Array) -> list[Array]:
-        return run(ops.softmax_cross_entropy_forward, logits, *options, *outputs, outputs=2)
+        def forward(logits: Array, operation: Any = operation, options: Any = options) -> list[Array]:
+            return run(operation, logits, *options, *outputs, outputs=2)
 
-    (dlogits,) = run(ops.softmax_cross_entropy_backward, forward(logits)[0], *options, scale, outputs[0])
-    rng = np.random.default_rng(case.seed)
-    slope(lambda logits: scale * float(forward(logits)[1].sum()), logits, dlogits, rng)
+        backward = getattr(ops, f"{kind}_cross_entropy_backward")
+        (dlogits,) = run(backward, forward(logits)[0], *options, scale, outputs[0])
+        rng = np.random.default_rng(case.seed)
+        slope(lambda x, forward=forward: scale * float(forward(x)[1].sum()), logits, dlogits, rng)
+
+
+def _soft_targets(case: CrossEntropyCase) -> Array:
+    """Rows of probabilities, some of them one-hot."""
+    rng = np.random.default_rng(case.seed + 1)
+    targets = rng.dirichlet(np.full(case.c, 0.5), case.n)
+    certain = rng.random(case.n) < 0.3
+    targets[certain] = np.eye(case.c)[rng.integers(0, case.c, certain.sum())]
+    return targets.astype(case.dtype)
+
+
+def check_soft_cross_entropy(ops: Operations, case: CrossEntropyCase, place: Place = plain) -> None:
+    """Probabilities, losses and gradient equal the oracle; for one-hot rows they are those of the labels."""
+    logits, labels, weights = case.arrays()
+    options = (_soft_targets(case), weights, case.label_smoothing)
+    outputs = (blank(logits.shape, case.dtype), blank(case.n, case.dtype))
+    forward = ("soft_cross_entropy_forward", logits, *options, *outputs)
+    probabilities, _ = agree(ops, *forward, outputs=2, terms=2 * case.c * (1 + case.spread), place=place)
+    backward = ("soft_cross_entropy_backward", probabilities, *options, 0.25, outputs[0])
+    agree(ops, *backward, terms=2 * case.c, place=place)
+
+
+def check_one_hot_cross_entropy(ops: Operations, case: CrossEntropyCase) -> None:
+    """One-hot rows are worth what their labels are."""
+    logits, labels, weights = case.arrays()
+    outputs = (blank(logits.shape, case.dtype), blank(case.n, case.dtype))
+    one_hot = np.eye(case.c, dtype=case.dtype)[labels]
+    rest = (weights, case.label_smoothing)
+    results = []
+    for kind, targets in (("soft", one_hot), ("softmax", labels)):
+        found = run(getattr(ops, f"{kind}_cross_entropy_forward"), logits, targets, *rest, *outputs, outputs=2)
+        found += run(getattr(ops, f"{kind}_cross_entropy_backward"), found[0], targets, *rest, 0.25, outputs[0])
+        results.append(found)
+    for actual, expected in zip(*results, strict=True):
+        close(actual, expected, terms=2 * case.c * (1 + case.spread))
 
 
 @dataclass(frozen=True)
