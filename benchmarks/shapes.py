@@ -116,6 +116,18 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class Image:
+    """x (N, H, W, C), H = W = pixels."""
+
+    n: int
+    pixels: int
+    c: int
+
+    def __str__(self) -> str:
+        return f"{self.n}x{self.pixels}x{self.pixels}x{self.c}"
+
+
+@dataclass(frozen=True)
 class Matrix:
     """(N, C)."""
 
@@ -173,6 +185,9 @@ LOGITS = [Matrix(128, 10), Matrix(256, 1000)]
 PARAMETERS = [235_146, 4_194_304]
 BATCHES = [Matrix(32, 784), Matrix(256, 3072)]
 
+# Augmentation: batches of images as MNIST and CIFAR have them
+IMAGES = [Image(64, 28, 1), Image(64, 32, 3)]
+
 # Activations by the names of their codes; only the first two are memory-bound
 ACTIVATIONS = ["RELU", "LEAKY_RELU", "ELU", "GELU", "GELU_TANH", "SILU", "SOFTPLUS", "SIGMOID", "TANH"]
 MEMORY_BOUND = {"RELU", "LEAKY_RELU"}
@@ -204,6 +219,8 @@ TABLE: dict[str, list[Any]] = {
     "batch_norm_inference_backward": NORMS,
     "softmax_cross_entropy_forward": LOGITS,
     "softmax_cross_entropy_backward": LOGITS,
+    "soft_cross_entropy_forward": LOGITS,
+    "soft_cross_entropy_backward": LOGITS,
     "binary_cross_entropy_forward": ELEMENTS,
     "binary_cross_entropy_backward": ELEMENTS,
     "mean_squared_error_forward": ELEMENTS,
@@ -215,6 +232,11 @@ TABLE: dict[str, list[Any]] = {
     "sum_of_squares": PARAMETERS,
     "clip_by_norm": PARAMETERS,
     "gather": BATCHES,
+    "random_affine": IMAGES,
+    "elastic_field": IMAGES,
+    "warp": IMAGES,
+    "cutout": IMAGES,
+    "mixup": BATCHES,
     "residual_add": ELEMENTS,
     "class_accuracy": LOGITS,
     "one_hot_accuracy": LOGITS,

@@ -22,6 +22,18 @@ def test_softmax_cross_entropy(compare, operation, shape):
 
 
 @pytest.mark.benchmark(group="losses")
+@rows("soft_cross_entropy")
+def test_soft_cross_entropy(compare, operation, shape):
+    n, c = shape.n, shape.c
+    first, targets = (np.exp(x) / np.exp(x).sum(axis=1, keepdims=True) for x in (normal(n, c), normal(n, c, seed=1)))
+    if operation.endswith("forward"):
+        call = Call(operation, normal(n, c), targets, normal(0), 0.0, blank(n, c), blank(n), outputs=2)
+    else:
+        call = Call(operation, first, targets, normal(0), 0.0, 1 / n, blank(n, c))
+    compare.calls(call, shape, FASTER, copy=True)
+
+
+@pytest.mark.benchmark(group="losses")
 @rows("binary_cross_entropy", "mean_squared_error")
 def test_elementwise_loss(compare, operation, shape):
     targets = (normal(shape, seed=1) > 0).astype(np.float32)

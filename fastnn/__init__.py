@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 __all__ = [
-    "Accuracy", "Adam", "AdamW", "AvgPool2D", "BatchNorm", "BinaryCrossEntropy", "Callback",
+    "Accuracy", "Adam", "AdamW", "Augmentation", "AvgPool2D", "BatchNorm", "BinaryCrossEntropy", "Callback",
     "CheckpointError", "Conv2D", "DataError", "Dense", "DivergenceError", "Dropout", "ELU", "Flatten",
     "GELU", "GlobalAvgPool2D", "History", "ImageError", "Layer", "LeakyReLU", "LogSoftmax", "Loss",
     "MaxPool2D", "MeanSquaredError", "Optimizer", "RMSprop", "ReLU", "Reshape", "Residual", "SGD",
     "Sequential", "Settings", "SettingsError", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy",
-    "Softplus", "Tanh", "__version__", "callbacks", "datasets", "errors", "export_model", "get_num_threads",
-    "import_model", "initializers", "layers", "load", "losses", "metrics", "networks", "optimizers", "plots",
-    "recipes", "report", "run", "schedules", "set_num_threads", "settings", "threads", "train",
+    "Softplus", "Tanh", "__version__", "augment", "callbacks", "datasets", "errors", "export_model",
+    "get_num_threads", "import_model", "initializers", "layers", "load", "losses", "metrics", "networks", "optimizers",
+    "plots", "recipes", "report", "run", "schedules", "set_num_threads", "settings", "threads", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:  # the same names for type checkers and editors
     from fastnn import (
+        augment,
         callbacks,
         datasets,
         errors,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
         settings,
     )
     from fastnn._threads import get_num_threads, set_num_threads, threads
+    from fastnn.augment import Augmentation
     from fastnn.callbacks import Callback
     from fastnn.errors import CheckpointError, DataError, DivergenceError, ImageError, SettingsError
     from fastnn.formats.checkpoint import load
@@ -79,6 +81,7 @@ else:
         name: module
         for module, names in {
             "fastnn._threads": "get_num_threads set_num_threads threads",
+            "fastnn.augment": "Augmentation",
             "fastnn.callbacks": "Callback",
             "fastnn.errors": "CheckpointError DataError DivergenceError ImageError SettingsError",
             "fastnn.formats.checkpoint": "load",

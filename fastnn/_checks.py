@@ -17,6 +17,7 @@ from fastnn._typing import Array, ArrayLike, Backend, Pair, Seed, Shape
 
 FLOAT_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 _ROWS_AT_ONCE = 4096
+_SUM_TO_ONE = 1e-2  # what probabilities may miss: float16 with a thousand classes
 _QUICK = 8192  # elements of one image; larger products would wake the threads of NumPy's BLAS
 
 # ("N", 784): an int must match, a letter may be any size; ("N", ...): any further axes.
@@ -98,6 +99,18 @@ def labels(owner: str, name: str, value: ArrayLike, classes: int, rows: int | No
         row = int(np.argmax((found < 0) | (found >= classes)))
         raise ValueError(f"{owner}: {name} must be class numbers in 0..{classes - 1}, got {found[row]} in row {row}")
     return np.require(found, np.int64, ["C", "A", "W"])
+
+
+def classes(owner: str, name: str, value: ArrayLike, count: int, rows: int, dtype: np.dtype[Any]) -> Array:
+    """Class numbers as `labels` has them, or rows (rows, count) of probabilities, in dtype, if they are not one-hot."""
+    found = numeric(owner, name, value)
+    if found.dtype.kind != "f" or count == 1 or found.shape != (rows, count) or np.isin(found, (0, 1)).all():
+        return labels(owner, name, found, count, rows)
+    good = (found >= 0).all(axis=1) & (abs(found.sum(axis=1) - 1) <= _SUM_TO_ONE)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ValueError(f"{owner}: {name} must be one-hot or probabilities (sum 1), got {found[row]} in row {row}")
+    return np.require(found, dtype, ["C", "A", "W"])
 
 
 def _from_one_hot(owner: str, name: str, rows: Array) -> Array:

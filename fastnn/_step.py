@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastnn._backend import guard, operations
+from fastnn._backend import guard, live, operations
 from fastnn._recorded import Part, Recorded, layers_of
 from fastnn._targets import Kind, score
 from fastnn._typing import Array
+from fastnn.augment import Augmentation, Batch
 from fastnn.layers._buffers import aligned
 
 if TYPE_CHECKING:
@@ -21,19 +22,25 @@ if TYPE_CHECKING:
 class Steps(Recorded):
     """The steps of a model on batches of `size` rows of data like x (M, ...) and the targets y (M, ...).
 
-    Class weights, and layers in inference mode, keep steps from being recorded.
+    Class weights, and layers in inference mode, keep steps from being recorded. An augmentation changes the samples by
+    `key`, which is another one in each epoch.
     """
 
-    def __init__(self, model: Sequential, x: Array, y: Array, kind: Kind, size: int) -> None:
+    def __init__(
+        self, model: Sequential, x: Array, y: Array, kind: Kind, size: int, augmentation: Augmentation | None = None
+    ) -> None:
         super().__init__(model)
         self.kind, self.size = kind, size
         self._x, self._y = aligned((size, *x.shape[1:]), x.dtype), aligned((size, *y.shape[1:]), y.dtype)
+        self._augmented = None if augmentation is None else Batch(augmentation, self._x, self._y)
+        self.key = 0
         self._in_order = np.arange(size)
         self._accuracy = np.full(1, np.nan)
         self._scale = 1.0
 
     def run(self, x: Array, y: Array, order: Array | None, steps: int) -> tuple[Array, Array, int]:
-        """Do `steps` steps on rows order[:size], order[size:2*size], ... of x and y; without an order on their own.
+        """Do `steps` steps on rows order[:size], order[size:2*size], ... of x and y; without an order, which an
+        augmentation needs, on their own.
 
         x (M, ...) and y (M, ...) are C-contiguous, order (steps * size,) is intp. Returns losses and accuracies
         (steps,), both measured before each update, and how many steps were done: a step whose loss is not finite
@@ -71,8 +78,11 @@ class Steps(Recorded):
         """Loss and accuracy of one step; what comes after the loss is done only when it is finite."""
         model, criterion = self.model, self.model.loss
         ops = operations(model.backend)
-        ops.gather(x.reshape(len(x), -1), rows, self._x.reshape(self.size, -1))
-        ops.gather(y.reshape(len(y), -1), rows, self._y.reshape(self.size, -1))
+        if self._augmented is None:
+            ops.gather(x.reshape(len(x), -1), rows, self._x.reshape(self.size, -1))
+            ops.gather(y.reshape(len(y), -1), rows, self._y.reshape(self.size, -1))
+        else:
+            self._augmented.gather(ops, x, y, rows, live(self.key, lambda steps: np.full(steps, self.key)))
         output = model.pass_forward(self._x)
         loss = criterion.forward_checked(output, self._y)
         guard()

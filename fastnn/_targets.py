@@ -13,15 +13,28 @@ Kind: TypeAlias = Literal["classes", "binary", "one-hot", "values"]
 
 
 class Targets(NamedTuple):
-    """values: class numbers int64 (N,) for kind "classes", else floats shaped as the output (N, ...)."""
+    """values: class numbers int64 (N,) for kind "classes", else floats shaped as the output (N, ...).
+
+    "one-hot": one-hot rows, or the classes' probabilities.
+    """
 
     values: Array
     kind: Kind
 
 
-def class_targets(owner: str, name: str, y: ArrayLike, rows: int, classes: int) -> Targets:
-    """Class numbers from class numbers (N,) or (N, 1), or from one-hot rows (N, C)."""
-    return Targets(_checks.labels(owner, name, y, classes, rows), "classes")
+def class_targets(
+    owner: str, name: str, y: ArrayLike, rows: int, classes: int, dtype: np.dtype[Any]
+) -> Targets:
+    """Class numbers from class numbers (N,) or (N, 1), or from one-hot rows (N, C); rows of probabilities stay such."""
+    values = _checks.classes(owner, name, y, classes, rows, dtype)
+    return Targets(values, "classes" if values.ndim == 1 else "one-hot")
+
+
+def mixable(targets: Targets, classes: int, dtype: np.dtype[Any]) -> Targets:
+    """The same as floats that can be mixed: one-hot rows (N, C) instead of class numbers."""
+    if targets.kind != "classes":
+        return targets
+    return Targets(np.eye(classes, dtype=dtype)[targets.values], "one-hot")
 
 
 def binary_targets(owner: str, name: str, y: ArrayLike, rows: int, shape: Shape, dtype: np.dtype[Any]) -> Targets:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fastnn._typing import Array, Backend
+from fastnn.augment import Augmentation
 from fastnn.layers import (
     ELU,
     GELU,
@@ -84,6 +85,13 @@ def _images(dtype: str, backend: Backend) -> None:
     model.backward(np.zeros_like(output))
 
 
+def _augmented(dtype: str, backend: Backend) -> None:
+    """Every change of images, with mixed targets."""
+    augmentation = Augmentation(shift=1, rotate=10, elastic=(4, 2), cutout=2, mixup=0.2, seed=0)
+    model = Sequential([Flatten(), Dense(None, 3)], _IMAGE, dtype=dtype, backend=backend, seed=0)
+    _train(model, AdamW(0.001), None, np.arange(_ROWS) % 3, augmentation)
+
+
 def _vectors(dtype: str, backend: Backend) -> None:
     """The other layers, with the losses of plain values and of yes or no."""
     even = (np.arange(_ROWS) % 2).astype(dtype)
@@ -104,16 +112,23 @@ def _vectors(dtype: str, backend: Backend) -> None:
 
 CASES: dict[str, Callable[[str, Backend], None]] = {
     "images": _images,
+    "augmentation": _augmented,
     "vectors": _vectors,
     **{name: _network(name) for name in NETWORKS},
 }
 
 
-def _train(model: Sequential, optimizer: Optimizer, loss: Loss | None, targets: Array) -> None:
+def _train(
+    model: Sequential,
+    optimizer: Optimizer,
+    loss: Loss | None,
+    targets: Array,
+    augmentation: Augmentation | None = None,
+) -> None:
     """Two steps and two predictions, recorded and repeated, and all ways to look at the result."""
     x = _samples(model)
     model.compile(optimizer, loss)
-    model.fit(x, targets, epochs=2, batch_size=len(x), verbose=False)
+    model.fit(x, targets, epochs=2, batch_size=len(x), verbose=False, augmentation=augmentation)
     model.evaluate(x, targets)
     for _ in range(2):
         model.predict_proba(x)

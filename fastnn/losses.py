@@ -126,9 +126,11 @@ class Loss:
 class SoftmaxCrossEntropy(Loss):
     """-log of the true class's probability, softmax(logits), in one stable pass over logits (N, C).
 
-    y_true: class numbers (N,) or (N, 1), or one-hot rows (N, C). class_weights: C numbers >= 0; the mean is
-    then weighted: sum(w[y] * loss) / sum(w[y]). label_smoothing e in 0..1: the target is 1 - e for the true
-    class plus e / C for every class. Both as in PyTorch's CrossEntropyLoss. `output`: probabilities (N, C).
+    y_true: class numbers (N,) or (N, 1), one-hot rows (N, C), or rows of probabilities (soft targets q: the
+    loss is sum(-q * log p)). class_weights: C numbers >= 0; the mean is then weighted: sum(w[y] * loss) /
+    sum(w[y]), for soft targets with sum(w * q) for w[y]. label_smoothing e in 0..1: the target is 1 - e for
+    the true class plus e / C for every class. Both as in PyTorch's CrossEntropyLoss, which divides soft
+    targets' losses by N. `output`: probabilities (N, C).
     """
 
     def __init__(
@@ -162,21 +164,21 @@ class SoftmaxCrossEntropy(Loss):
         return ("N", "C" if self.class_weights is None else len(self.class_weights))
 
     def _targets(self, y_true: ArrayLike, x: Array) -> Array:
-        return _checks.labels(type(self).__name__, "y_true", y_true, x.shape[1], len(x))
+        return _checks.classes(type(self).__name__, "y_true", y_true, x.shape[1], len(x), x.dtype)
 
     def _forward(self, x: Array, y: Array) -> float:
         self._probabilities = self._outputs.take(x.shape, x.dtype)
         losses = self._losses.take((len(x),), x.dtype)
-        self._ops.softmax_cross_entropy_forward(
-            x, y, self._weights(x.dtype), self.label_smoothing, self._probabilities, losses
-        )
+        ops = self._ops
+        forward = ops.softmax_cross_entropy_forward if y.ndim == 1 else ops.soft_cross_entropy_forward
+        forward(x, y, self._weights(x.dtype), self.label_smoothing, self._probabilities, losses)
         self.scale = self._weight(y)
         return self._total(losses)
 
     def _backward(self, x: Array, y: Array, dx: Array) -> None:
-        self._ops.softmax_cross_entropy_backward(
-            self._probabilities, y, self._weights(x.dtype), self.label_smoothing, self.scale, dx
-        )
+        ops = self._ops
+        backward = ops.softmax_cross_entropy_backward if y.ndim == 1 else ops.soft_cross_entropy_backward
+        backward(self._probabilities, y, self._weights(x.dtype), self.label_smoothing, self.scale, dx)
 
     def _output(self, x: Array) -> Array:
         assert self._probabilities is not None
@@ -186,7 +188,8 @@ class SoftmaxCrossEntropy(Loss):
         return np.empty(0, dtype) if self.class_weights is None else self.class_weights.astype(dtype)
 
     def _weight(self, y: Array) -> float:
-        total = len(y) if self.class_weights is None else float(self.class_weights[y].sum())
+        weights = self.class_weights
+        total = len(y) if weights is None else float((weights[y] if y.ndim == 1 else y @ weights).sum())
         return 1.0 / total if total > 0 else 0.0
 
 

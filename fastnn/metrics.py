@@ -28,8 +28,9 @@ class Accuracy:
         """Accuracy of y_pred against y_true, in 0..1.
 
         y_pred: scores, logits or probabilities (N, C), whose largest counts; or (N, 1), compared with
-        threshold; or class numbers (N,). y_true: class numbers (N,) or (N, 1), or one-hot rows (N, C). Raises
-        ValueError where the lengths differ, where y_pred holds NaN, or for a label outside 0..C-1.
+        threshold; or class numbers (N,). y_true: class numbers (N,) or (N, 1), one-hot rows (N, C) or
+        probabilities, whose largest counts. Raises ValueError where the lengths differ, where y_pred holds NaN,
+        or for a label outside 0..C-1.
         """
         predicted = _checks.numeric("Accuracy", "y_pred", y_pred)
         if predicted.ndim not in (1, 2) or predicted.size == 0:
@@ -37,7 +38,8 @@ class Accuracy:
         _checks.finite("Accuracy", "y_pred", predicted)
         rows = len(predicted)
         if predicted.ndim == 2 and predicted.shape[1] > 1:
-            truth = _checks.labels("Accuracy", "y_true", y_true, predicted.shape[1], rows)
+            truth = _checks.classes("Accuracy", "y_true", y_true, predicted.shape[1], rows, predicted.dtype)
+            truth = truth if truth.ndim == 1 else truth.argmax(axis=1)
             return float(np.mean(predicted.argmax(axis=1) == truth))
         truth = _checks.numeric("Accuracy", "y_true", y_true)
         if predicted.ndim == 2:

@@ -24,6 +24,7 @@ from fastnn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCro
 from fastnn.optimizers import Adam, Optimizer
 
 if TYPE_CHECKING:
+    from fastnn.augment import Augmentation
     from fastnn.callbacks import Callback
     from fastnn.training import History
 
@@ -118,19 +119,21 @@ class Sequential(Network):
         seed: Seed = None,
         callbacks: Sequence[Callback] = (),
         verbose: bool = True,
+        augmentation: Augmentation | None = None,
     ) -> History:
-        """Train on x (N, *input_shape) and y: class numbers (N,), one-hot rows (N, C), or values.
+        """Train on x (N, *input_shape) and y: class numbers (N,), one-hot rows or probabilities (N, C), or values.
 
         Every epoch visits each row once in mini-batches of batch_size, the last short one included, in an
         order that `seed` (else the model's) decides. validation_data is a pair (x, y); validation_split
-        takes that share of the last rows instead. verbose prints a line per epoch. Raises ValueError that
+        takes that share of the last rows instead. verbose prints a line per epoch. augmentation changes the
+        training samples at random, see `Augmentation`; validation data stay as they are. Raises ValueError that
         names the row for NaN or infinity in data and for labels outside the classes; DivergenceError (a
         RuntimeError), after putting the last good weights back, when the loss becomes NaN or infinite.
         """
         from fastnn import training  # the row above this one; only this method leans on it
 
         return training.fit(self, x, y, epochs, batch_size, validation_data, validation_split, shuffle, seed,
-                            callbacks, verbose)  # fmt: skip
+                            callbacks, verbose, augmentation)  # fmt: skip
 
     def train_batch(self, x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
         """One step on one batch; returns (loss, accuracy), both measured before the update.
@@ -148,10 +151,10 @@ class Sequential(Network):
             raise DivergenceError(f"{OWNER}: the loss is {loss}; the weights were not updated")
         return float(loss), float(accuracy)
 
-    def steps(self, x: Array, targets: Targets, size: int) -> Steps:
+    def steps(self, x: Array, targets: Targets, size: int, augmentation: Augmentation | None = None) -> Steps:
         """The training steps on batches of `size` rows of data like this, from `check_data`."""
-        key = ("steps", size, x.shape[1:], targets.values.shape[1:], targets.kind)
-        return self._recorded(key, lambda: Steps(self, x, targets.values, targets.kind, size))
+        key = ("steps", size, x.shape[1:], targets.values.shape[1:], targets.kind, augmentation)
+        return self._recorded(key, lambda: Steps(self, x, targets.values, targets.kind, size, augmentation))
 
     def _recorded(self, key: tuple[Any, ...], make: Callable[[], _R]) -> _R:
         """The recorded work of this key; the one not used for the longest time makes room."""
@@ -243,7 +246,7 @@ class Sequential(Network):
 
     def _targets(self, name: str, y: ArrayLike, rows: int) -> Targets:
         if isinstance(self.loss, SoftmaxCrossEntropy):
-            return class_targets(OWNER, name, y, rows, self.output_shape[0])
+            return class_targets(OWNER, name, y, rows, self.output_shape[0], self.dtype)
         convert = binary_targets if isinstance(self.loss, BinaryCrossEntropy) else value_targets
         return convert(OWNER, name, y, rows, self.output_shape, self.dtype)
 

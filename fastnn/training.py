@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastnn import _checks
-from fastnn._targets import Targets
+from fastnn._targets import Targets, mixable
+from fastnn.augment import Augmentation
 from fastnn.callbacks import Callback, overriding
 from fastnn.errors import DivergenceError
 
@@ -62,19 +63,24 @@ class Batches:
     The last batch is short when batch_size does not divide N.
     """
 
-    def __init__(self, model: Sequential, x: Array, targets: Targets, batch_size: int) -> None:
-        self.model, self.x, self.targets = model, x, targets
+    def __init__(
+        self, model: Sequential, x: Array, targets: Targets, batch_size: int, augmentation: Augmentation | None = None
+    ) -> None:
+        self.model, self.x, self.targets, self.augmentation = model, x, targets, augmentation
         self.size = min(batch_size, len(x))
         self.count = -(-len(x) // self.size)
         self._at_once = 1
 
-    def run(self, order: Array | None, singly: bool) -> Iterator[tuple[int, Array, Array]]:
+    def run(self, order: Array | None, singly: bool, epoch: int = 0) -> Iterator[tuple[int, Array, Array]]:
         """Do an epoch's steps, in the given order of rows (a permutation, intp (N,)) or the data's own.
 
         Yields (rows of a batch, losses, accuracies) of one or several steps; one at a time when `singly`. A step whose
         loss is not finite is the last.
         """
         n, size = len(self.x), self.size
+        if self.augmentation is not None and order is None:
+            order = np.arange(n)
+        key = 0 if self.augmentation is None else self.augmentation.key(epoch)
         start = 0
         while start < n:
             rows = min(size, n - start)
@@ -85,7 +91,9 @@ class Batches:
             part = None if order is None else order[start:stop]
             if part is None:
                 x, y = x[start:stop], y[start:stop]
-            losses, accuracies, done = self.model.steps(x, self.targets, rows).run(x, y, part, steps)
+            work = self.model.steps(x, self.targets, rows, self.augmentation)
+            work.key = key
+            losses, accuracies, done = work.run(x, y, part, steps)
             seconds = (time.perf_counter() - began) / steps
             self._at_once = max(1, min(2 * self._at_once, int(_BLOCK / seconds)))
             yield rows, losses[: done + 1], accuracies[: done + 1]
@@ -104,6 +112,7 @@ def fit(
     seed: int | np.random.Generator | None = None,
     callbacks: Sequence[Callback] = (),
     verbose: bool = True,
+    augmentation: Augmentation | None = None,
 ) -> History:
     """See `Sequential.fit`."""
     epochs = _checks.integer("Sequential", "epochs", epochs, 1)
@@ -112,9 +121,11 @@ def fit(
     for number, callback in enumerate(callbacks):
         _checks.instance("Sequential", f"callbacks[{number}]", callback, Callback, "a Callback")
     training, validation = _data(model, x, y, validation_data, validation_split)
-    batches = Batches(model, *training, batch_size)
     order = np.arange(len(training[0]), dtype=np.intp)
     rng = model.rng if seed is None else np.random.default_rng(_checks.seed("Sequential", seed))
+    if augmentation is not None:
+        augmentation, training = _augmented(model, augmentation, *training, rng)
+    batches = Batches(model, *training, batch_size, augmentation)
     history = History()
     guard = _Guard(model)
     begin_batch, end_batch = overriding(callbacks, "on_batch_begin"), overriding(callbacks, "on_batch_end")
@@ -136,7 +147,9 @@ def fit(
         number = 0
         for hook in begin_batch:
             hook(0, {})
-        for size, losses, accuracies in batches.run(order if shuffle else None, singly=bool(begin_batch or end_batch)):
+        for size, losses, accuracies in batches.run(
+            order if shuffle else None, bool(begin_batch or end_batch), epoch
+        ):
             for loss, accuracy in zip(losses.tolist(), accuracies.tolist(), strict=True):
                 if not math.isfinite(loss):
                     raise guard.diverged(f"the loss is {loss} in epoch {epoch + 1}, batch {number + 1}", epoch, number)
@@ -221,6 +234,19 @@ def _data(
         raise ValueError(f"Sequential: validation_split={split} leaves no training row of {len(x)}")
     values, kind = targets
     return (x[:kept], Targets(values[:kept], kind)), (x[kept:], Targets(values[kept:], kind))
+
+
+def _augmented(
+    model: Sequential, augmentation: Augmentation, x: Array, targets: Targets, rng: np.random.Generator
+) -> tuple[Augmentation, tuple[Array, Targets]]:
+    """The augmentation with a seed, and training data that it can change."""
+    _checks.instance("Sequential", "augmentation", augmentation, Augmentation, "an Augmentation")
+    augmentation.check("Sequential", x.shape)
+    if augmentation.seed is None:
+        augmentation = replace(augmentation, seed=int(rng.integers(2**63)))
+    if augmentation.mixup:
+        targets = mixable(targets, model.output_shape[0], model.dtype)
+    return augmentation, (x, targets)
 
 
 def _call(callbacks: Sequence[Callback], hook: str, *arguments: object) -> None:

@@ -22,7 +22,7 @@ ROWS = (
     ("_threads", "_tables", "initializers", "schedules"),
     ("_backend", "_system"),
     ("layers",),
-    ("_fusion", "losses", "metrics", "_optimizer"),
+    ("_fusion", "losses", "metrics", "_optimizer", "augment"),
     ("optimizers", "plots"),
     ("_targets", "_network", "_summary", "callbacks"),
     ("_recorded",),

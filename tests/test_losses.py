@@ -167,7 +167,7 @@ def test_call_order(kind):
         ([0, 3, 1, 1, 2, math.inf], ValueError, r"y_true must be class numbers in 0\.\.3, got inf in row 5"),
         ([0, 3, 1], ValueError, r"y_true must have shape \(6,\) or \(6, 4\), got \(3,\)"),
         (np.eye(5)[LABELS], ValueError, r"y_true must have shape \(6,\) or \(6, 4\), got \(6, 5\)"),
-        (np.eye(4)[LABELS] / 2, ValueError, r"y_true must be one-hot \(one 1, else 0\), got \[.*\] in row 0"),
+        (np.eye(4)[LABELS] / 2, ValueError, r"y_true must be one-hot or probabilities \(sum 1\), got \[.*\] in row 0"),
         (np.zeros((6, 4)), ValueError, r"y_true must be one-hot \(one 1, else 0\), got \[.*\] in row 0"),
         (["cat"] * 6, TypeError, "y_true must hold real numbers, got dtype <U3"),
     ],

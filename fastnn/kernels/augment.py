@@ -15,7 +15,6 @@ import math
 import numpy as np
 
 from ._jit import exact, kernel
-from ._lanes import LANES, add, load, multiply, spread, store
 from ._math import stack_block, typed
 from ._parallel import run
 
@@ -122,7 +121,7 @@ def _field_chunk(image, rows, key, alpha, sigma, field):
     zero, spacing, size = typed(out[0, 0, 0], 0.0), _SPACING * sigma, alpha / sigma * _DEVIATION
     start_y, start_x = _random(stream, _START), _random(stream, _START + 1)
     nodes, across, result = stack_block(out), stack_block(out), stack_block(out)
-    tile = int((_TILE - 5) * spacing)
+    tile = int(min((_TILE - 5) * spacing, _FAR))
     for left in range(0, width, min(tile, _TILE)):
         columns = min(min(tile, _TILE), width - left)
         first_x = math.floor(left / spacing + start_x)
@@ -153,7 +152,7 @@ def _field_chunk(image, rows, key, alpha, sigma, field):
                         at = a * _TILE + b
                         node = w0 * nodes[at] + w1 * nodes[at + _TILE]
                         node += w2 * nodes[at + 2 * _TILE] + w3 * nodes[at + 3 * _TILE]
-                        for k in range(_TILE):  # with the weights as a matrix: gathers would take four times as long
+                        for k in range(_TILE):  # the weights as a matrix: gathers take three times as long
                             result[k] += node * across[b * _TILE + k]
                     for k in range(columns):
                         out[part, y, left + k] = result[k]
@@ -191,25 +190,14 @@ def _warp_chunk(image, source, rows, maps, field, border, fill, batch):
             _add(field[image, 1].reshape(-1)[first : first + count], before)
         _neighbours(border, height, width * channels, above[:count], below, top, lower)
         _neighbours(border, width, channels, before[:count], after, left, further)
-        if channels == 1:
+        for c in range(channels):
             for k in range(count):
-                upper = before[k] * x[top[k] + left[k]] + after[k] * x[top[k] + further[k]]
-                under = before[k] * x[lower[k] + left[k]] + after[k] * x[lower[k] + further[k]]
+                upper = before[k] * x[top[k] + left[k] + c] + after[k] * x[top[k] + further[k] + c]
+                under = before[k] * x[lower[k] + left[k] + c] + after[k] * x[lower[k] + further[k] + c]
                 outside = one - (above[k] + below[k]) * (before[k] + after[k])
-                result[k] = above[k] * upper + below[k] * under + outside * fill[0]
+                result[k] = above[k] * upper + below[k] * under + outside * fill[c]
             for k in range(count):
-                out[first + k] = result[k]
-            continue
-        for k in range(count):
-            a, b, c, d = spread(x, above[k]), spread(x, below[k]), spread(x, before[k]), spread(x, after[k])
-            outside = spread(x, one - (above[k] + below[k]) * (before[k] + after[k]))
-            for channel in range(0, channels, LANES):
-                n, p, q = channels - channel, top[k] + channel, lower[k] + channel
-                upper = add(multiply(c, load(x, p + left[k], n)), multiply(d, load(x, p + further[k], n)))
-                under = add(multiply(c, load(x, q + left[k], n)), multiply(d, load(x, q + further[k], n)))
-                value = add(multiply(a, upper), multiply(b, under))
-                value = add(value, multiply(outside, load(fill, channel, n)))
-                store(out, (first + k) * channels + channel, n, value)
+                out[(first + k) * channels + c] = result[k]
 
 
 @exact

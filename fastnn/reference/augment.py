@@ -57,10 +57,10 @@ def random_affine(
 
 def _windows(size: Pair, side: Array, crop: int, resize: float, u: Array) -> Array:
     """Where the first pixel of each window lies (N, 2)."""
-    if not resize:
-        whole: Array = np.floor(u * (2 * crop + 1)) - crop
-        return whole
-    return u * (np.array(size) * (1 - side[:, None]) + 2 * crop) - crop + (side[:, None] - 1) / 2
+    side = side[:, None]
+    room = 2 * crop + np.array(size) * (1 - side)
+    first: Array = u * room + (side - 1) / 2 if resize else np.floor(u * (2 * crop + 1))
+    return first - crop
 
 
 def _moves(shift: tuple[float, float], u: Array) -> Array:
@@ -159,4 +159,5 @@ def _random(key: int, rows: Array, numbers: Array) -> Array:
 def _hash(z: Array) -> Array:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    z ^= z >> np.uint64(31)
+    return z

@@ -92,7 +92,13 @@ class FieldCase:
 
 FIELD_EXAMPLES = [
     FieldCase(*case, dtype=dtype)
-    for case in [(1, (1, 1)), (2, (28, 28), 34.0, 4.0), (2, (25, 50), 2.0, 0.5), (1, (3, 40), 100.0, 20.0)]
+    for case in [
+        (1, (1, 1)),
+        (2, (28, 28), 34.0, 4.0),
+        (2, (25, 50), 2.0, 0.5),
+        (1, (3, 40), 100.0, 20.0),
+        (1, (2, 3), 5.0, 1e12),
+    ]
     for dtype in FLOATS
 ]
 
@@ -101,8 +107,8 @@ FIELD_EXAMPLES = [
 def field_cases(draw: st.DrawFn, dtypes: tuple[str, ...] = FLOATS) -> FieldCase:
     """Any size, in one tile and in several."""
     size = (draw(st.integers(1, 30)), draw(st.integers(1, 40)))
-    alpha, sigma = draw(st.floats(0, 50)), draw(st.floats(0.5, 12))
-    return FieldCase(draw(st.integers(1, 2)), size, alpha, sigma, draw(st.sampled_from(dtypes)), draw(KEYS), draw(SEEDS))
+    smoothing = draw(st.floats(0, 50)), draw(st.floats(0.5, 12))
+    return FieldCase(draw(st.integers(1, 2)), size, *smoothing, draw(st.sampled_from(dtypes)), draw(KEYS), draw(SEEDS))
 
 
 def check_elastic_field(ops: Operations, case: FieldCase, place: Place = plain) -> None:
