@@ -119,6 +119,7 @@ class Sequential(Network):
         seed: Seed = None,
         callbacks: Sequence[Callback] = (),
         verbose: bool = True,
+        *,
         augmentation: Augmentation | None = None,
     ) -> History:
         """Train on x (N, *input_shape) and y: class numbers (N,), one-hot rows or probabilities (N, C), or values.
@@ -133,7 +134,7 @@ class Sequential(Network):
         from fastnn import training  # the row above this one; only this method leans on it
 
         return training.fit(self, x, y, epochs, batch_size, validation_data, validation_split, shuffle, seed,
-                            callbacks, verbose, augmentation)  # fmt: skip
+                            callbacks, verbose, augmentation=augmentation)  # fmt: skip
 
     def train_batch(self, x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
         """One step on one batch; returns (loss, accuracy), both measured before the update.

@@ -112,6 +112,7 @@ def fit(
     seed: int | np.random.Generator | None = None,
     callbacks: Sequence[Callback] = (),
     verbose: bool = True,
+    *,
     augmentation: Augmentation | None = None,
 ) -> History:
     """See `Sequential.fit`."""
