@@ -1,4 +1,4 @@
-"""Activations, softmax and dropout beside a plain copy of the same arrays."""
+"""Activations, clipping, softmax and dropout beside a plain copy of the same arrays."""
 
 import pytest
 
@@ -32,6 +32,13 @@ def test_softmax(compare, operation, shape):
     inputs = [normal(shape.n, shape.c, seed=seed) for seed in range(1 if operation.endswith("forward") else 2)]
     call = Call(operation, *inputs, blank(shape.n, shape.c))
     compare.calls(call, shape, FASTER, copy=True)
+
+
+@pytest.mark.benchmark(group="activations")
+@rows("clip_forward", "clip_backward")
+def test_clip(compare, operation, shape):
+    inputs = [normal(shape, seed=seed) for seed in range(1 if operation.endswith("forward") else 2)]
+    compare.calls(Call(operation, -0.5, 1.0, *inputs, blank(shape)), shape, AS_COPY, copy=True)
 
 
 @pytest.mark.benchmark(group="activations")

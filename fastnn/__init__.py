@@ -12,13 +12,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Accuracy", "Adam", "AdamW", "Augmentation", "AvgPool2D", "BatchNorm", "BinaryCrossEntropy", "Callback",
-    "CheckpointError", "Conv2D", "DataError", "Dense", "DivergenceError", "Dropout", "ELU", "Flatten",
+    "CheckpointError", "Clip", "Conv2D", "DataError", "Dense", "DivergenceError", "Dropout", "ELU", "Flatten",
     "GELU", "GlobalAvgPool2D", "History", "ImageError", "Layer", "LeakyReLU", "LogSoftmax", "Loss",
     "MaxPool2D", "MeanSquaredError", "Optimizer", "RMSprop", "ReLU", "Reshape", "Residual", "SGD",
     "Sequential", "Settings", "SettingsError", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy",
     "Softplus", "Tanh", "__version__", "augment", "callbacks", "datasets", "errors", "export_model",
-    "get_num_threads", "import_model", "initializers", "layers", "load", "losses", "metrics", "networks", "optimizers",
-    "plots", "recipes", "report", "run", "schedules", "set_num_threads", "settings", "threads", "train",
+    "get_num_threads", "import_model", "initializers", "layers", "load", "losses", "lr_finder", "metrics", "networks",
+    "optimizers", "plots", "recipes", "report", "run", "schedules", "set_num_threads", "settings", "threads", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:  # the same names for type checkers and editors
@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
         initializers,
         layers,
         losses,
+        lr_finder,
         metrics,
         networks,
         optimizers,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
         GELU,
         AvgPool2D,
         BatchNorm,
+        Clip,
         Conv2D,
         Dense,
         Dropout,
@@ -87,7 +89,7 @@ else:
             "fastnn.formats.checkpoint": "load",
             "fastnn.formats.convert": "export_model import_model",
             "fastnn.layers": (
-                "AvgPool2D BatchNorm Conv2D Dense Dropout ELU Flatten GELU GlobalAvgPool2D Layer "
+                "AvgPool2D BatchNorm Clip Conv2D Dense Dropout ELU Flatten GELU GlobalAvgPool2D Layer "
                 "LeakyReLU LogSoftmax MaxPool2D ReLU Reshape Residual SiLU Sigmoid Softmax Softplus "
                 "Tanh"
             ),

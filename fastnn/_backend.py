@@ -45,6 +45,12 @@ def guard() -> None:
         _recorder.get().mark_guard()
 
 
+def update() -> None:
+    """From here on, a recorded step goes on only when it ends with an update."""
+    if _recorder.get() is not None:
+        _recorder.get().mark_update()
+
+
 @cache
 def _module(backend: str) -> Any:
     if backend == "numpy":

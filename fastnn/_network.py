@@ -25,6 +25,7 @@ class Network:
     parameters: Array
     gradients: Array
     parameter_slices: dict[str, slice]
+    _gradient_sum: Array | None = None
 
     def __init__(
         self,
@@ -87,6 +88,7 @@ class Network:
         """Move all parameters and gradients into two flat arrays, and prepare what a step calls."""
         size = sum(layer.parameter_count for layer in self.layers)
         self.parameters, self.gradients = aligned(size, self.dtype), aligned(size, self.dtype)
+        self._gradient_sum = None
         self.parameter_slices = {}
         start = 0
         for number, layer in enumerate(self.layers):
@@ -113,8 +115,17 @@ class Network:
         self._step_forwards = [layer.forward_checked for layer in steps]
         self._step_backwards = [layer.backward_checked for layer in reversed(steps[first:])]
 
+    @property
+    def gradient_sum(self) -> Array:
+        """Room for the gradients of several batches, a flat array like `gradients`; made when it is first needed."""
+        if self._gradient_sum is None:
+            self._gradient_sum = aligned(self.gradients.shape, self.dtype)
+        return self._gradient_sum
+
     def __getstate__(self) -> dict[str, Any]:
-        derived = ("_lock", "_states", "_backwards", "_releases", "_step_forwards", "_step_backwards")
+        derived = (
+            "_lock", "_states", "_backwards", "_releases", "_step_forwards", "_step_backwards", "_gradient_sum",
+        )  # fmt: skip
         return {name: value for name, value in self.__dict__.items() if name not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fastnn._backend import guard, live, operations
+from fastnn._backend import guard, live, operations, update
 from fastnn._recorded import Part, Recorded, layers_of
 from fastnn._targets import Kind, score
 from fastnn._typing import Array
@@ -17,6 +17,18 @@ from fastnn.layers._buffers import aligned
 
 if TYPE_CHECKING:
     from fastnn.model import Sequential
+
+
+class Shares(NamedTuple):
+    """Of steps (S,) that share updates: each one's weight in the mean gradient, and whether it begins, ends a group."""
+
+    weights: Array
+    begin: Array
+    end: Array
+
+    def part(self, start: int, stop: int) -> Shares:
+        """Those of the steps from start to stop."""
+        return Shares(self.weights[start:stop], self.begin[start:stop], self.end[start:stop])
 
 
 class Steps(Recorded):
@@ -37,16 +49,22 @@ class Steps(Recorded):
         self._in_order = np.arange(size)
         self._accuracy = np.full(1, np.nan)
         self._scale = 1.0
+        self._shares: Shares | None = None
+        self._every = np.full(1, True)
 
-    def run(self, x: Array, y: Array, order: Array | None, steps: int) -> tuple[Array, Array, int]:
+    def run(
+        self, x: Array, y: Array, order: Array | None, steps: int, shares: Shares | None = None
+    ) -> tuple[Array, Array, int]:
         """Do `steps` steps on rows order[:size], order[size:2*size], ... of x and y; without an order, which an
         augmentation needs, on their own.
 
-        x (M, ...) and y (M, ...) are C-contiguous, order (steps * size,) is intp. Returns losses and accuracies
-        (steps,), both measured before each update, and how many steps were done: a step whose loss is not finite
-        updates nothing and is the last.
+        x (M, ...) and y (M, ...) are C-contiguous, order (steps * size,) is intp. With `shares`, only the end of a
+        group updates the weights, with the group's mean gradient; such steps need a Steps of their own. Returns losses
+        and accuracies (steps,), both measured before each update, and how many steps were done: a step whose loss is
+        not finite updates nothing and is the last.
         """
         losses, accuracies = np.full(steps, np.nan), np.full(steps, np.nan)
+        self._shares = shares
         if not self.model.training:
             self.model.train()
         done = 0
@@ -55,26 +73,26 @@ class Steps(Recorded):
                 return losses, accuracies, self._repeat(x, y, order, losses, accuracies, done)
             at = 0 if order is not None else done * self.size
             rows = self._in_order if order is None else order[done * self.size : (done + 1) * self.size]
-            losses[done], accuracies[done] = self._through_python(x[at:], y[at:], rows)
+            losses[done], accuracies[done] = self._through_python(x[at:], y[at:], rows, done)
             if not math.isfinite(losses[done]):
                 break
             done += 1
         return losses, accuracies, done
 
-    def _through_python(self, x: Array, y: Array, rows: Array) -> tuple[float, float]:
-        """One step on these rows, recorded if that is possible."""
-        if not self._is_recordable():
-            return self._step(x, y, rows)
+    def _through_python(self, x: Array, y: Array, rows: Array, number: int) -> tuple[float, float]:
+        """Step number `number` on these rows, recorded if that is possible and all of a step is in it."""
+        if not self._is_recordable() or not (self._shares is None or self._shares.end[number]):
+            return self._step(x, y, rows, number)
         tape, on_tape = self._tape()
         with on_tape:
-            loss, accuracy = self._step(x, y, rows)
+            loss, accuracy = self._step(x, y, rows, number)
         self.model.release()  # what the layers hold lies in arrays that the next steps write
         if math.isfinite(loss):
             self._keep(tape, [rows, x, y, self._x, self._y, self.model.loss.total, self._accuracy])
             self._scale = self.model.loss.scale
         return loss, accuracy
 
-    def _step(self, x: Array, y: Array, rows: Array) -> tuple[float, float]:
+    def _step(self, x: Array, y: Array, rows: Array, number: int) -> tuple[float, float]:
         """Loss and accuracy of one step; what comes after the loss is done only when it is finite."""
         model, criterion = self.model, self.model.loss
         ops = operations(model.backend)
@@ -88,9 +106,25 @@ class Steps(Recorded):
         guard()
         if not math.isfinite(loss):
             return loss, math.nan
+        accuracy = score(ops, output, self._y, self.kind, self._accuracy)
         model.pass_backward(criterion.backward())
-        model.optimizer.step(model)
-        return loss, score(ops, output, self._y, self.kind, self._accuracy)
+        if self._shares is not None:
+            self._accumulate(self._shares, number)
+        update()
+        if self._shares is None or self._shares.end[number]:
+            model.optimizer.step(model)
+        return loss, accuracy
+
+    def _accumulate(self, shares: Shares, number: int) -> None:
+        """Add the gradients, by their share, to those of the group's steps before."""
+        weight = live(float(shares.weights[number]), lambda steps: self._coming().weights[-steps:])
+        begin = live(int(shares.begin[number]), lambda steps: self._coming().begin[-steps:])
+        ops = operations(self.model.backend)
+        ops.accumulate_gradients(weight, begin, self.model.gradient_sum, self.model.gradients)
+
+    def _coming(self) -> Shares:
+        assert self._shares is not None  # a recording with shares is repeated with shares
+        return self._shares
 
     def _repeat(self, x: Array, y: Array, order: Array | None, losses: Array, accuracies: Array, done: int) -> int:
         """The steps from number `done` on, in one compiled call; returns how many are done in the end."""
@@ -107,10 +141,18 @@ class Steps(Recorded):
             address_of(accuracies) + accuracies.itemsize * steps,
         ]
         tape = self._recording
-        columns = tape.following(addresses, len(steps))
+        updates = None if self._shares is None else self._shares.end[done:]
+        columns = tape.following(addresses, len(steps), updates)
+        if len(self._every) < len(steps):
+            self._every = np.full(len(steps), True)
         first = _GATHERS if order is None else 0
-        count = int(repeat(tape.rows, tape.words, tape.places, columns, first, tape.guard, losses[done:]))
-        self.model.optimizer.advance(self.model, count)
+        count = int(
+            repeat(
+                tape.rows, tape.words, tape.places, columns, first, tape.guard, losses[done:], tape.update,
+                self._every if updates is None else updates,
+            )
+        )  # fmt: skip
+        self.model.optimizer.advance(self.model, count if updates is None else int(np.count_nonzero(updates[:count])))
         losses[done : done + count + 1] *= self._scale
         return done + count
 

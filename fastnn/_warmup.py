@@ -17,6 +17,7 @@ from fastnn.layers import (
     GELU,
     AvgPool2D,
     BatchNorm,
+    Clip,
     Conv2D,
     Dense,
     Dropout,
@@ -103,7 +104,7 @@ def _vectors(dtype: str, backend: Backend) -> None:
     for optimizer, loss, targets in trainings:
         layers: list[Layer] = [
             Flatten(), Dense(None, 8), BatchNorm(), LeakyReLU(), ELU(), GELU(), SiLU(), Softplus(), Sigmoid(), Tanh(),
-            Dropout(0.5), Residual([Dense(None, 8)]), Softmax(), LogSoftmax(), Reshape((8,)),
+            Clip(-1, 1), Dropout(0.5), Residual([Dense(None, 8)]), Softmax(), LogSoftmax(), Reshape((8,)),
             Dense(None, targets[0].size),
         ]  # fmt: skip
         model = Sequential(layers, _IMAGE, dtype=dtype, backend=backend, seed=0)
@@ -129,6 +130,7 @@ def _train(
     x = _samples(model)
     model.compile(optimizer, loss)
     model.fit(x, targets, epochs=2, batch_size=len(x), verbose=False, augmentation=augmentation)
+    model.fit(x, targets, epochs=2, batch_size=len(x) // 2, accumulate=2, verbose=False)
     model.evaluate(x, targets)
     for _ in range(2):
         model.predict_proba(x)

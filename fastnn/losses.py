@@ -79,6 +79,10 @@ class Loss:
         """Constructor keywords as JSON values."""
         return {"dtype": None if self.dtype is None else self.dtype.name, "backend": self.backend}
 
+    def sample_weights(self, y: Array) -> Array:
+        """How much each sample counts in the mean, (N,), for targets as a model hands them to the loss."""
+        return np.ones(len(y))
+
     # For the losses themselves
 
     _name = "logits"
@@ -187,9 +191,14 @@ class SoftmaxCrossEntropy(Loss):
     def _weights(self, dtype: np.dtype[Any]) -> Array:
         return np.empty(0, dtype) if self.class_weights is None else self.class_weights.astype(dtype)
 
-    def _weight(self, y: Array) -> float:
+    def sample_weights(self, y: Array) -> Array:
         weights = self.class_weights
-        total = len(y) if weights is None else float((weights[y] if y.ndim == 1 else y @ weights).sum())
+        if weights is None:
+            return super().sample_weights(y)
+        return np.asarray(weights[y] if y.ndim == 1 else y @ weights)
+
+    def _weight(self, y: Array) -> float:
+        total = len(y) if self.class_weights is None else float(self.sample_weights(y).sum())
         return 1.0 / total if total > 0 else 0.0
 
 

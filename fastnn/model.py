@@ -121,20 +121,26 @@ class Sequential(Network):
         verbose: bool = True,
         *,
         augmentation: Augmentation | None = None,
+        initial_epoch: int = 0,
+        accumulate: int = 1,
     ) -> History:
         """Train on x (N, *input_shape) and y: class numbers (N,), one-hot rows or probabilities (N, C), or values.
 
         Every epoch visits each row once in mini-batches of batch_size, the last short one included, in an
         order that `seed` (else the model's) decides. validation_data is a pair (x, y); validation_split
         takes that share of the last rows instead. verbose prints a line per epoch. augmentation changes the
-        training samples at random, see `Augmentation`; validation data stay as they are. Raises ValueError that
+        training samples at random, see `Augmentation`; validation data stay as they are. initial_epoch: the
+        number of the first epoch, from 0, for a run that goes on; epochs is still the number of the last one.
+        accumulate: so many mini-batches make one step of the optimizer, on the mean gradient over their
+        samples (batch norm still sees one batch at a time). Raises ValueError that
         names the row for NaN or infinity in data and for labels outside the classes; DivergenceError (a
         RuntimeError), after putting the last good weights back, when the loss becomes NaN or infinite.
         """
         from fastnn import training  # the row above this one; only this method leans on it
 
         return training.fit(self, x, y, epochs, batch_size, validation_data, validation_split, shuffle, seed,
-                            callbacks, verbose, augmentation=augmentation)  # fmt: skip
+                            callbacks, verbose, augmentation=augmentation, initial_epoch=initial_epoch,
+                            accumulate=accumulate)  # fmt: skip
 
     def train_batch(self, x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
         """One step on one batch; returns (loss, accuracy), both measured before the update.
@@ -152,9 +158,11 @@ class Sequential(Network):
             raise DivergenceError(f"{OWNER}: the loss is {loss}; the weights were not updated")
         return float(loss), float(accuracy)
 
-    def steps(self, x: Array, targets: Targets, size: int, augmentation: Augmentation | None = None) -> Steps:
-        """The training steps on batches of `size` rows of data like this, from `check_data`."""
-        key = ("steps", size, x.shape[1:], targets.values.shape[1:], targets.kind, augmentation)
+    def steps(
+        self, x: Array, targets: Targets, size: int, augmentation: Augmentation | None = None, shared: bool = False
+    ) -> Steps:
+        """The training steps on batches of `size` rows of data like this, from `check_data`; `shared`: with shares."""
+        key = ("steps", size, x.shape[1:], targets.values.shape[1:], targets.kind, augmentation, shared)
         return self._recorded(key, lambda: Steps(self, x, targets.values, targets.kind, size, augmentation))
 
     def _recorded(self, key: tuple[Any, ...], make: Callable[[], _R]) -> _R:

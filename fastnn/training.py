@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastnn import _checks
+from fastnn._batches import Batches
 from fastnn._targets import Targets, mixable
 from fastnn.augment import Augmentation
 from fastnn.callbacks import Callback, overriding
 from fastnn.errors import DivergenceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from fastnn._typing import Array, ArrayLike
     from fastnn.model import Sequential
@@ -27,7 +28,7 @@ class History:
     """One value per epoch in every list; val_loss and val_accuracy stay empty without validation data.
 
     loss and accuracy are means over the epoch's batches, each measured before that batch's update, as in
-    Keras. seconds is the whole epoch, validation included.
+    Keras. seconds is the whole epoch, validation included. initial_epoch: what the run began with.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -35,69 +36,25 @@ class History:
     val_loss: list[float] = field(default_factory=list)
     val_accuracy: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    initial_epoch: int = 0
 
     @property
     def history(self) -> dict[str, list[float]]:
         """The lists that hold something, by name (Keras' `history.history`)."""
-        return {name: values for name, values in asdict(self).items() if values}
+        return {name: values for name, values in asdict(self).items() if isinstance(values, list) and values}
 
     def rows(self) -> list[dict[str, float]]:
         """One dict per epoch: epoch (from 1), loss, accuracy, ...: a table's rows."""
         columns = self.history
         return [
-            {"epoch": i + 1, **{name: values[i] for name, values in columns.items()}} for i in range(len(self.loss))
+            {"epoch": self.initial_epoch + i + 1, **{name: values[i] for name, values in columns.items()}}
+            for i in range(len(self.loss))
         ]
 
     def append(self, row: dict[str, float]) -> None:
         """Add one epoch's values."""
         for name, value in row.items():
             getattr(self, name).append(value)
-
-
-_BLOCK = 0.05  # seconds between two looks at a Ctrl-C; steps without hooks run in such blocks
-
-
-class Batches:
-    """Mini-batches of x (N, ...) and the targets, run as training steps of a model.
-
-    The last batch is short when batch_size does not divide N.
-    """
-
-    def __init__(
-        self, model: Sequential, x: Array, targets: Targets, batch_size: int, augmentation: Augmentation | None = None
-    ) -> None:
-        self.model, self.x, self.targets, self.augmentation = model, x, targets, augmentation
-        self.size = min(batch_size, len(x))
-        self.count = -(-len(x) // self.size)
-        self._at_once = 1
-
-    def run(self, order: Array | None, singly: bool, epoch: int = 0) -> Iterator[tuple[int, Array, Array]]:
-        """Do an epoch's steps, in the given order of rows (a permutation, intp (N,)) or the data's own.
-
-        Yields (rows of a batch, losses, accuracies) of one or several steps; one at a time when `singly`. A step whose
-        loss is not finite is the last.
-        """
-        n, size = len(self.x), self.size
-        if self.augmentation is not None and order is None:
-            order = np.arange(n)
-        key = 0 if self.augmentation is None else self.augmentation.key(epoch)
-        start = 0
-        while start < n:
-            rows = min(size, n - start)
-            steps = 1 if singly else min(self._at_once, (n - start) // rows)
-            stop = start + steps * rows
-            began = time.perf_counter()
-            x, y = self.x, self.targets.values
-            part = None if order is None else order[start:stop]
-            if part is None:
-                x, y = x[start:stop], y[start:stop]
-            work = self.model.steps(x, self.targets, rows, self.augmentation)
-            work.key = key
-            losses, accuracies, done = work.run(x, y, part, steps)
-            seconds = (time.perf_counter() - began) / steps
-            self._at_once = max(1, min(2 * self._at_once, int(_BLOCK / seconds)))
-            yield rows, losses[: done + 1], accuracies[: done + 1]
-            start = stop
 
 
 def fit(
@@ -114,10 +71,14 @@ def fit(
     verbose: bool = True,
     *,
     augmentation: Augmentation | None = None,
+    initial_epoch: int = 0,
+    accumulate: int = 1,
 ) -> History:
     """See `Sequential.fit`."""
-    epochs = _checks.integer("Sequential", "epochs", epochs, 1)
+    initial_epoch = _checks.integer("Sequential", "initial_epoch", initial_epoch, 0)
+    epochs = _checks.integer("Sequential", "epochs", epochs, initial_epoch + 1)
     batch_size = _checks.integer("Sequential", "batch_size", batch_size, 1)
+    accumulate = _checks.integer("Sequential", "accumulate", accumulate, 1)
     validation_split = _checks.number("Sequential", "validation_split", validation_split, minimum=0, below=1)
     for number, callback in enumerate(callbacks):
         _checks.instance("Sequential", f"callbacks[{number}]", callback, Callback, "a Callback")
@@ -126,61 +87,70 @@ def fit(
     rng = model.rng if seed is None else np.random.default_rng(_checks.seed("Sequential", seed))
     if augmentation is not None:
         augmentation, training = _augmented(model, augmentation, *training, rng)
-    batches = Batches(model, *training, batch_size, augmentation)
-    history = History()
+    batches = Batches(model, *training, batch_size, augmentation, accumulate)
+    history = History(initial_epoch=initial_epoch)
     guard = _Guard(model)
     begin_batch, end_batch = overriding(callbacks, "on_batch_begin"), overriding(callbacks, "on_batch_end")
 
     model.stop_training = False
-    model.optimizer.plan(epochs * batches.count, batches.count)
+    model.optimizer.plan((epochs - initial_epoch) * batches.updates, batches.updates)
     for callback in callbacks:
         callback.set_model(model)
-    start = {"epochs": epochs, "batch_size": batches.size, "batches": batches.count, "samples": len(order)}
-    _call(callbacks, "on_train_begin", start)
+    _call(callbacks, "on_train_begin", {
+        "epochs": epochs, "batch_size": batches.size, "batches": batches.count, "samples": len(order),
+        "validation_samples": 0 if validation is None else len(validation[0]),
+    })  # fmt: skip
     row: dict[str, float] = {}
-    for epoch in range(epochs):
-        began = time.perf_counter()
-        _call(callbacks, "on_epoch_begin", epoch, {})
-        if shuffle:
-            rng.shuffle(order)
-        loss_sum = right_sum = 0.0
-        seen = 0
-        number = 0
-        for hook in begin_batch:
-            hook(0, {})
-        for size, losses, accuracies in batches.run(
-            order if shuffle else None, bool(begin_batch or end_batch), epoch
-        ):
-            for loss, accuracy in zip(losses.tolist(), accuracies.tolist(), strict=True):
-                if not math.isfinite(loss):
-                    raise guard.diverged(f"the loss is {loss} in epoch {epoch + 1}, batch {number + 1}", epoch, number)
+    try:
+        for epoch in range(initial_epoch, epochs):
+            began = time.perf_counter()
+            _call(callbacks, "on_epoch_begin", epoch, {})
+            if shuffle:
+                rng.shuffle(order)
+            loss_sum = right_sum = 0.0
+            seen = 0
+            number = 0
+            for hook in begin_batch:
+                hook(0, {})
+            steps = batches.run(order if shuffle else None, bool(begin_batch or end_batch), epoch)
+            for size, losses, accuracies in steps:
+                for loss, accuracy in zip(losses.tolist(), accuracies.tolist(), strict=True):
+                    if not math.isfinite(loss):
+                        what = f"the loss is {loss} in epoch {epoch + 1}, batch {number + 1}"
+                        raise guard.diverged(what, epoch, number)
+                    guard.confirm()
+                    loss_sum += loss * size
+                    right_sum += accuracy * size
+                    seen += size
+                    number += 1
+                for hook in end_batch:
+                    hook(number - 1, {"loss": loss_sum / seen, "accuracy": right_sum / seen, "size": size,
+                                      "batches": batches.count})  # fmt: skip
+                if model.stop_training:
+                    break
+                if number < batches.count:
+                    for hook in begin_batch:
+                        hook(number, {})
+            logs = {"loss": loss_sum / seen, "accuracy": right_sum / seen}
+            guard.remember()
+            if validation is not None:
+                logs["val_loss"], logs["val_accuracy"] = model.measure(*validation, batch_size=batches.size)
+                if not math.isfinite(logs["val_loss"]):
+                    what = f"the validation loss is {logs['val_loss']} after epoch {epoch + 1}"
+                    raise guard.diverged(what, epoch, None)
                 guard.confirm()
-                loss_sum += loss * size
-                right_sum += accuracy * size
-                seen += size
-                number += 1
-            for hook in end_batch:
-                hook(number - 1, {"loss": loss_sum / seen, "accuracy": right_sum / seen, "size": size,
-                                  "batches": batches.count})  # fmt: skip
+            logs["seconds"] = time.perf_counter() - began
+            history.append(logs)
+            row = logs
+            if verbose:
+                print(_line(epoch, epochs, row), flush=True)
+            _call(callbacks, "on_epoch_end", epoch, row)
             if model.stop_training:
                 break
-            if number < batches.count:
-                for hook in begin_batch:
-                    hook(number, {})
-        row = {"loss": loss_sum / seen, "accuracy": right_sum / seen}
-        guard.remember()
-        if validation is not None:
-            row["val_loss"], row["val_accuracy"] = model.measure(*validation, batch_size=batches.size)
-            if not math.isfinite(row["val_loss"]):
-                raise guard.diverged(f"the validation loss is {row['val_loss']} after epoch {epoch + 1}", epoch, None)
-            guard.confirm()
-        row["seconds"] = time.perf_counter() - began
-        history.append(row)
-        if verbose:
-            print(_line(epoch, epochs, row), flush=True)
-        _call(callbacks, "on_epoch_end", epoch, row)
-        if model.stop_training:
-            break
+    except DivergenceError as error:
+        answers = [call(error) for call in overriding(callbacks, "on_divergence")]
+        if not any(answers):
+            raise
     _call(callbacks, "on_train_end", row)
     return history
 

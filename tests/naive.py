@@ -105,6 +105,16 @@ def _uniform(key, i):
     return (z >> 40) / 2**24
 
 
+def clip_forward(low, high, x, y):
+    for i in range(x.size):
+        y[i] = low if x[i] < low else high if x[i] > high else x[i]
+
+
+def clip_backward(low, high, y, dy, dx):
+    for i in range(y.size):
+        dx[i] = 0.0 if y[i] <= low or y[i] >= high else dy[i]
+
+
 def dropout_forward(rate, key, x, y):
     for i in range(x.size):
         y[i] = x[i] / (1 - rate) if _uniform(key, i) >= rate else 0.0
@@ -359,6 +369,12 @@ def adam_update(dw, learning_rate, beta1, beta2, eps, weight_decay, decoupled, s
         if decoupled:
             w[i] -= learning_rate * weight_decay * w[i]
         w[i] -= learning_rate * m_hat / (math.sqrt(s_hat) + eps)
+
+
+def accumulate_gradients(weight, first, total, g):
+    for i in range(g.size):
+        g[i] = weight * g[i] + (0.0 if first else total[i])
+        total[i] = g[i]
 
 
 def clip_by_value(limit, g):

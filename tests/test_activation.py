@@ -1,4 +1,4 @@
-"""Kernels of activations, softmax and dropout: the oracle, the NumPy path on many chunks, and any thread count."""
+"""Kernels of activations, clipping, softmax, dropout: the oracle, the NumPy path on many chunks, any thread count."""
 
 import numpy as np
 import pytest
@@ -29,6 +29,17 @@ def test_any_activation(case):
 @given(activation.activation_cases())
 def test_activation_gradients(case):
     activation.check_activation_gradient(kernels, case)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("case", activation.ACTIVATION_EXAMPLES[:6], ids=str)
+def test_clip(case, place):
+    activation.check_clip(kernels, case, place)
+
+
+@given(activation.activation_cases())
+def test_any_clip(case):
+    activation.check_clip(kernels, case)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -84,6 +95,8 @@ def _all(ops, size, dtype):
     for code in activation.ACTIVATIONS:
         (y,) = run(ops.activation_forward, code, 0.5, x, out)
         outputs += [y, *run(ops.activation_backward, code, 0.5, x, y, dy, out)]
+    outputs += run(ops.clip_forward, -0.5, 1.0, x, out)
+    outputs += run(ops.clip_backward, -0.5, 1.0, outputs[-1], dy, out)
     outputs += run(ops.dropout_forward, 0.3, 12345, x, out) + run(ops.dropout_backward, 0.3, 12345, dy, out)
     rows, drows, blank_rows = (a[: size // 10 * 10].reshape(-1, 10) for a in (x, dy, out))
     for name in ("softmax", "log_softmax"):

@@ -55,6 +55,12 @@ def test_slopes_at_zero(common):
         assert layer.backward(one) == slope
 
 
+def test_clip_limits_values_and_lets_the_gradient_pass_between(common):
+    layer = layers.Clip(-1, 3, **common)
+    np.testing.assert_array_equal(layer.forward(X), np.clip(X, -1, 3))
+    np.testing.assert_array_equal(layer.backward(np.full_like(X, 2)), [[0, 0, 0, 2, 2, 2, 2, 0, 0]])
+
+
 def test_softmax_works_along_the_last_axis(common):
     x = np.random.default_rng(0).standard_normal((2, 3, 4))
     y = layers.Softmax(**common).forward(x)
@@ -71,6 +77,10 @@ def test_one_dimensional_input_is_a_batch_of_numbers(common):
 def test_refusals():
     with pytest.raises(ValueError, match="^LeakyReLU: negative_slope must be >= 0, got -1$"):
         layers.LeakyReLU(-1)
+    with pytest.raises(ValueError, match="^Clip: max_value must be > 500, got -500$"):
+        layers.Clip(500, -500)
+    with pytest.raises(ValueError, match="^Clip: min_value must be finite, got -inf$"):
+        layers.Clip(-np.inf, 0)
     with pytest.raises(ValueError, match="^ELU: alpha must be > 0, got 0$"):
         layers.ELU(0)
     with pytest.raises(ValueError, match="^GELU: approximate must be one of 'none', 'tanh', got 'erf'$"):

@@ -63,6 +63,7 @@ CASES = {
             IMAGE,
         ),
     ],
+    "Clip": [(lambda **c: layers.Clip(-0.5, 1, **c), IMAGE)],
     "ReLU": [(lambda **c: layers.ReLU(**c), IMAGE)],
     "LeakyReLU": [(lambda s=s, **c: layers.LeakyReLU(s, **c), ROW) for s in (0, 0.2)],
     "ELU": [(lambda **c: layers.ELU(0.7, **c), ROW)],
@@ -293,7 +294,8 @@ def test_release_frees_everything(common, make, shape):
 
 @pytest.mark.parametrize("kind", TABLE.values())
 def test_common_keywords_are_checked(kind):
-    needed = {"Dense": {"out_features": 2}, "Conv2D": {"out_channels": 2}, "Reshape": {"shape": (2,)}}
+    needed = {"Dense": {"out_features": 2}, "Conv2D": {"out_channels": 2}, "Reshape": {"shape": (2,)},
+              "Clip": {"min_value": 0, "max_value": 1}}  # fmt: skip
     keywords = needed.get(kind.__name__, {})
     if kind is layers.Residual:
         keywords = {"layers": [layers.ReLU()]}

@@ -1,4 +1,4 @@
-"""Kernels of the optimizers' updates and of clipping: the oracle, the NumPy path on many chunks, any thread count."""
+"""Kernels of updates, sums of gradients and clipping: the oracle, the NumPy path on many chunks, any thread count."""
 
 import numpy as np
 import pytest
@@ -40,6 +40,7 @@ def _all(ops, size, dtype):
         *run(ops.sgd_update, dw, 0.1, 0.0, False, 0.01, v[:0], w, outputs=2),
         *run(ops.rmsprop_update, dw, 0.1, 0.9, 1e-8, 0.9, s, v, w, outputs=3),
         *run(ops.adam_update, dw, 0.1, 0.9, 0.999, 1e-8, 0.01, True, 10, v, s, w, outputs=3),
+        *run(ops.accumulate_gradients, 0.25, 0, w, dw, outputs=2),
         *run(ops.clip_by_value, 0.5, dw),
         *run(ops.clip_by_norm, 0.5, np.array([np.square(dw, dtype="float64").sum()]), dw),
         *run(ops.sum_of_squares, dw, blank(1, "float64")),

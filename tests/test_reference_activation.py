@@ -1,4 +1,4 @@
-"""The NumPy path of activations, softmax and dropout."""
+"""The NumPy path of activations, clipping, softmax and dropout."""
 
 import math
 
@@ -25,6 +25,11 @@ def test_any_activation(case):
 @given(activation.activation_cases())
 def test_activation_gradients(case):
     activation.check_activation_gradient(reference, case)
+
+
+@given(activation.activation_cases())
+def test_any_clip(case):
+    activation.check_clip(reference, case)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

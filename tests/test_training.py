@@ -8,7 +8,7 @@ from backends import BACKENDS
 
 import fastnn as fn
 from fastnn import reference
-from fastnn.training import Batches
+from fastnn._batches import Batches
 
 
 def blobs(n=300, classes=3, features=6, seed=0):
@@ -153,7 +153,7 @@ def test_callbacks_are_called_in_keras_order():
         ]
         for e in range(2)
     ]
-    start = ("train", {"epochs": 2, "batch_size": 32, "batches": 2, "samples": 50})
+    start = ("train", {"epochs": 2, "batch_size": 32, "batches": 2, "samples": 50, "validation_samples": 0})
     assert recorder.calls == [start, *epochs[0], *epochs[1], ("train end", row)]
 
 

@@ -47,6 +47,9 @@ class Names:
     def mark_guard(self):
         pass
 
+    def mark_update(self):
+        pass
+
 
 def called_by(cases):
     names = Names()

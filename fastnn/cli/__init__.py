@@ -14,6 +14,7 @@ from fastnn.cli.export import export
 from fastnn.cli.growth import growth
 from fastnn.cli.import_ import import_
 from fastnn.cli.info import info
+from fastnn.cli.lrfind import lrfind
 from fastnn.cli.recipes import recipes
 from fastnn.cli.train import train
 from fastnn.cli.warmup import warmup
@@ -31,6 +32,7 @@ main.add_command(recipes)
 main.add_command(evaluate)
 main.add_command(import_)
 main.add_command(export)
+main.add_command(lrfind)
 main.add_command(bench)
 main.add_command(info)
 main.add_command(growth)

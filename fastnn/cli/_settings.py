@@ -142,6 +142,12 @@ def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _with([key for key in FLAGS if key.startswith("network.") and key not in known], command)
 
 
+def rate_test_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, but without what a test of the learning rate replaces by its own."""
+    replaced = ("schedule.", "optimizer.learning_rate", "training.epochs")
+    return _with([key for key in FLAGS if not key.startswith(replaced)], command)
+
+
 def _with(keys: Iterable[str], command: Callable[..., Any]) -> Callable[..., Any]:
     for key in reversed(list(keys)):
         flag, kind = FLAGS[key]

@@ -32,7 +32,7 @@ def train(config: Path | None, recipe: str | None, out: Path | None, dry_run: bo
     from fastnn.cli._progress import progress
     from fastnn.cli._run import Announcement, new_folder
 
-    settings = _chosen(config, recipe, _settings.changes(flags))
+    settings = chosen(config, recipe, _settings.changes(flags))
     if dry_run:
         _check_writable(out or Path("runs"))
         done = runs.try_out(settings)
@@ -57,7 +57,8 @@ def train(config: Path | None, recipe: str | None, out: Path | None, dry_run: bo
     )
 
 
-def _chosen(config: Path | None, recipe: str | None, changes: dict[str, Any]) -> Settings:
+def chosen(config: Path | None, recipe: str | None, changes: dict[str, Any]) -> Settings:
+    """The settings of a file, a recipe or a network's defaults, with what the flags change."""
     from fastnn import recipes
     from fastnn._folder import SETTINGS_FILE
     from fastnn.settings import Settings

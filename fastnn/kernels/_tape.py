@@ -45,6 +45,8 @@ class Tape:
 
     operations: Any
     guard: int = 0
+    update: int = 0
+    first_of_update: int = 0  # of the live numbers
     words: list[int] = field(default_factory=list)
     rows: list[tuple[int, int]] = field(default_factory=list)  # a small function's address, and where its words begin
     pointers: list[int] = field(default_factory=list)  # places of addresses of arrays' data
@@ -73,6 +75,10 @@ class Tape:
     def mark_guard(self) -> None:
         """The rows from here on are run only when the step's loss is finite: see `repeat`."""
         self.guard = len(self.rows)
+
+    def mark_update(self) -> None:
+        """The rows from here on, and their live numbers, belong to the steps that end with an update: see `repeat`."""
+        self.update, self.first_of_update = len(self.rows), len(self.numbers)
 
     def _add(self, operation: Any, arguments: tuple[Any, ...]) -> None:
         signature = tuple(operation.typeof_pyval(a) for a in arguments)
@@ -111,7 +117,8 @@ class Tape:
         blanks = [(array, np.zeros(1, array.dtype)) for array in live_arrays]
         self.kept = [(*call, _without_data(arguments, blanks)) for *call, arguments in self.kept]
         rows, live = (np.array(table, np.int64) for table in (self.rows, places))
-        return Recording(rows.reshape(-1, 2), np.array(self.words, np.int64), live.reshape(-1, 3), self.guard, self)
+        words = np.array(self.words, np.int64)
+        return Recording(rows.reshape(-1, 2), words, live.reshape(-1, 3), self.guard, self.update, self)
 
 
 @dataclass
@@ -122,24 +129,31 @@ class Recording:
     words: Array
     places: Array
     guard: int
+    update: int
     tape: Tape
 
-    def following(self, addresses: list[Array], steps: int) -> Array:
-        """The live words of the next steps, int64 (live, steps): the addresses of the live arrays, then the numbers."""
+    def following(self, addresses: list[Array], steps: int, updates: Array | None = None) -> Array:
+        """The live words of the next steps, int64 (live, steps): the addresses of the live arrays, then the numbers.
+
+        updates (steps,) says which steps end with an update, None that all do; an update's numbers count those alone.
+        """
         columns = np.empty((len(addresses) + len(self.tape.numbers), steps), np.int64)
         for row, given in enumerate(addresses):
             columns[row] = given
         for row, number in enumerate(self.tape.numbers, len(addresses)):
-            values = number.following(steps)
-            columns[row] = values.view(np.int64) if values.dtype == np.float64 else values
+            if updates is None or row < len(addresses) + self.tape.first_of_update:
+                columns[row] = _words_of(number.following(steps))
+            else:
+                columns[row, updates] = _words_of(number.following(int(np.count_nonzero(updates))))
         return columns
 
 
 @kernel
-def repeat(rows, words, places, columns, first_row, guard, losses):
+def repeat(rows, words, places, columns, first_row, guard, losses, update, updates):
     """Run the rows from `first_row` on once for each step, a column of `columns`; return how many steps were done.
 
-    The rows before `guard` leave the step's loss in losses (steps,): where it is NaN or infinite, all ends there.
+    The rows before `guard` leave the step's loss in losses (steps,): where it is NaN or infinite, all ends there. The
+    rows from `update` on are run in those steps alone where updates (steps,) is true.
     """
     for step in range(columns.shape[1]):
         for i in range(places.shape[0]):
@@ -147,6 +161,8 @@ def repeat(rows, words, places, columns, first_row, guard, losses):
         for row in range(first_row, rows.shape[0]):
             if row == guard and not np.isfinite(losses[step]):
                 return step
+            if row == update and not updates[step]:
+                break
             _call(rows[row, 0], words, rows[row, 1])
     return columns.shape[1]
 
@@ -193,6 +209,11 @@ def _without_data(arguments: tuple[Any, ...], blanks: Sequence[tuple[Array, Arra
 def address_of(array: Array) -> int:
     """Where the array's data begins."""
     return int(array.__array_interface__["data"][0])
+
+
+def _words_of(numbers: Array) -> Array:
+    """The 64 bits of each float, or the integers."""
+    return numbers.view(np.int64) if numbers.dtype == np.float64 else numbers
 
 
 def _bits(number: Any) -> int:

@@ -1,4 +1,4 @@
-"""Activations f(x) with their slopes f'(x), softmax and dropout; s is the logistic sigmoid, P the normal distribution.
+"""Activations f(x), slopes f'(x), clipping, softmax and dropout; s is the logistic sigmoid, P the normal distribution.
 
     relu        max(x, 0)                              1 where x > 0, else 0
     leaky relu  x where x > 0, else alpha * x          1 where x > 0, else alpha
@@ -174,6 +174,37 @@ def _backward_chunk(chunk, activation, alpha, source, dy, dx):
                 result[i] = given[i]
         for i in range(n):
             out[i] = result[i]
+
+
+@kernel
+def clip_forward(low, high, x, y):
+    """y = x limited to low..high, both (size,), maybe the same array."""
+    run(_clip_forward_chunk, -(-x.size // CHUNK), x.size, (low, high, x, y))
+
+
+@kernel
+def _clip_forward_chunk(chunk, low, high, x, y):
+    first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, x.size)
+    x, y = x[first:last], y[first:last]
+    bottom, top = typed(x[0], low), typed(x[0], high)
+    for i in range(x.size):
+        value = top if x[i] > top else x[i]
+        y[i] = bottom if value < bottom else value
+
+
+@kernel
+def clip_backward(low, high, y, dy, dx):
+    """dx = dy where the output y lies between low and high, else 0; all (size,); dx may be one of the others."""
+    run(_clip_backward_chunk, -(-y.size // CHUNK), y.size, (low, high, y, dy, dx))
+
+
+@kernel
+def _clip_backward_chunk(chunk, low, high, y, dy, dx):
+    first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, y.size)
+    y, dy, dx = y[first:last], dy[first:last], dx[first:last]
+    bottom, top, zero = typed(y[0], low), typed(y[0], high), typed(y[0], 0.0)
+    for i in range(y.size):
+        dx[i] = zero if (y[i] <= bottom) | (y[i] >= top) else dy[i]
 
 
 @kernel

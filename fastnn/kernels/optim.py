@@ -1,4 +1,6 @@
-"""Optimizer updates of parameters w by their gradients dw, in place, each in one pass; all arrays (size,).
+"""Optimizer updates of parameters w by their gradients dw, and what comes before: sums over batches, clipping.
+
+All in place, each in one pass; all arrays (size,).
 
 SGD with momentum and Nesterov's form as in Keras; RMSprop: Hinton's lecture 6e; Adam: Kingma and Ba 2015,
 arXiv:1412.6980; decoupled weight decay (AdamW): Loshchilov and Hutter 2019, arXiv:1711.05101.
@@ -97,6 +99,27 @@ def _adam_chunk(chunk, dw, rate, root, beta1, beta2, eps, decay, shrink, m, s, w
         m[i] = keep1 * m[i] + fresh1 * g
         s[i] = keep2 * s[i] + fresh2 * g * g
         w[i] = shrink * w[i] - rate * m[i] / (root * math.sqrt(s[i]) + floor)
+
+
+@kernel
+def accumulate_gradients(weight, first, total, g):
+    """g = weight * g, plus total (size,) unless this is the first of the gradients to add; total = g."""
+    run(_accumulate_chunk, -(-g.size // CHUNK), 2 * g.size, (weight, first, total, g))
+
+
+@kernel
+def _accumulate_chunk(chunk, weight, first, total, g):
+    start, stop = chunk * CHUNK, min((chunk + 1) * CHUNK, g.size)
+    total, g = total[start:stop], g[start:stop]
+    factor = typed(g[0], weight)
+    if first:  # whatever lies in total
+        for i in range(g.size):
+            g[i] *= factor
+            total[i] = g[i]
+        return
+    for i in range(g.size):
+        g[i] = total[i] + factor * g[i]
+        total[i] = g[i]
 
 
 @kernel

@@ -9,6 +9,7 @@ from fastnn.layers._base import Layer
 from fastnn.layers.activation import (
     ELU,
     GELU,
+    Clip,
     LeakyReLU,
     LogSoftmax,
     ReLU,
@@ -32,6 +33,7 @@ __all__ = [
     "TABLE",
     "AvgPool2D",
     "BatchNorm",
+    "Clip",
     "Conv2D",
     "Dropout",
     "Flatten",
@@ -67,6 +69,7 @@ TABLE: dict[str, type[Layer]] = {
         Flatten,
         Reshape,
         Residual,
+        Clip,
         ReLU,
         LeakyReLU,
         ELU,

@@ -132,6 +132,34 @@ class Tanh(Elementwise):
     code = codes.TANH
 
 
+class Clip(Layer):
+    """x limited to min_value..max_value, as `np.clip` does before an activation; x (N, ...).
+
+    The gradient passes where x lies between the two, and is 0 where it was limited.
+    """
+
+    def __init__(self, min_value: float, max_value: float, **common: Unpack[Common]) -> None:
+        super().__init__(**common)
+        self.min_value = _checks.number("Clip", "min_value", min_value)
+        self.max_value = _checks.number("Clip", "max_value", max_value, above=self.min_value)
+
+    def _forward(self, x: Array) -> Array:
+        y = self._outputs.take(x.shape, self.dtype)
+        self._ops.clip_forward(self.min_value, self.max_value, x.reshape(-1), y.reshape(-1))
+        return y
+
+    def _backward(self, dy: Array) -> Array:
+        assert self.output is not None
+        dx = self._gradients.take(dy.shape, self.dtype)
+        self._ops.clip_backward(
+            self.min_value, self.max_value, self.output.reshape(-1), dy.reshape(-1), dx.reshape(-1)
+        )
+        return dx
+
+    def _own_config(self) -> dict[str, Any]:
+        return {"min_value": self.min_value, "max_value": self.max_value}
+
+
 class _OverClasses(Layer):
     """Works along the last axis of x (N, ..., C)."""
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from fastnn.plots._confusion import confusion
 from fastnn.plots._curves import curves
-from fastnn.plots._figure import require
+from fastnn.plots._figure import png, require
 from fastnn.plots._filters import filters
+from fastnn.plots._learning_rates import learning_rates
 from fastnn.plots._top_losses import top_losses
 
-__all__ = ["confusion", "curves", "filters", "require", "top_losses"]
+__all__ = ["confusion", "curves", "filters", "learning_rates", "png", "require", "top_losses"]

@@ -105,7 +105,7 @@ def bare(axes: Axes) -> None:
 
 
 def png(drawn: Figure) -> bytes:
-    """The figure as a PNG file."""
+    """The content of a PNG file with a figure."""
     return _encoded(drawn, "png")
 
 

@@ -11,6 +11,8 @@ Unlike kernels, these functions allocate temporaries, and so need no scratch mem
 from .activation import (
     activation_backward,
     activation_forward,
+    clip_backward,
+    clip_forward,
     dropout_backward,
     dropout_forward,
     log_softmax_backward,
@@ -42,7 +44,15 @@ from .norm import (
     batch_norm_inference_backward,
     batch_norm_scratch_size,
 )
-from .optim import adam_update, clip_by_norm, clip_by_value, rmsprop_update, sgd_update, sum_of_squares
+from .optim import (
+    accumulate_gradients,
+    adam_update,
+    clip_by_norm,
+    clip_by_value,
+    rmsprop_update,
+    sgd_update,
+    sum_of_squares,
+)
 from .pool import (
     avg_pool2d_backward,
     avg_pool2d_forward,
@@ -54,6 +64,7 @@ from .pool import (
 from .residual import residual_add
 
 __all__ = [
+    "accumulate_gradients",
     "activation_backward",
     "activation_forward",
     "adam_update",
@@ -68,8 +79,10 @@ __all__ = [
     "binary_cross_entropy_backward",
     "binary_cross_entropy_forward",
     "class_accuracy",
+    "clip_backward",
     "clip_by_norm",
     "clip_by_value",
+    "clip_forward",
     "conv2d_forward",
     "conv2d_input_gradient",
     "conv2d_scratch_size",

@@ -1,4 +1,4 @@
-"""Activations f(x) with their slopes f'(x), softmax and dropout; s is sigmoid.
+"""Activations f(x), slopes f'(x), clipping, softmax and dropout; s is sigmoid.
 
     relu        max(x, 0)                              1 where x > 0, else 0
     leaky relu  x where x > 0, else alpha * x          1 where x > 0, else alpha
@@ -59,6 +59,16 @@ def activation_backward(activation: int, alpha: float, x: Array, y: Array, dy: A
         np.copyto(dx, np.where(y <= 0, 0, dy))
     else:
         np.multiply(dy, _SLOPE[activation](alpha, x, y), out=dx)
+
+
+def clip_forward(low: float, high: float, x: Array, y: Array) -> None:
+    """y = x limited to low..high, both (size,), maybe the same array."""
+    np.clip(x, low, high, out=y)
+
+
+def clip_backward(low: float, high: float, y: Array, dy: Array, dx: Array) -> None:
+    """dx = dy where the output y lies between low and high, else 0; all (size,); dx may be one of the others."""
+    np.copyto(dx, np.where((y <= low) | (y >= high), 0, dy))
 
 
 def softmax_forward(x: Array, y: Array) -> None:

@@ -1,4 +1,6 @@
-"""Optimizer updates of parameters w by their gradients dw and the optimizer's state, in place; all (size,).
+"""Optimizer updates of parameters w by their gradients dw, and what comes before: sums over batches, clipping.
+
+All in place; all arrays (size,).
 
 SGD with momentum and Nesterov's form as in Keras; RMSprop: Hinton's lecture 6e; Adam: Kingma and Ba 2015,
 arXiv:1412.6980; decoupled weight decay (AdamW): Loshchilov and Hutter 2019, arXiv:1711.05101.
@@ -70,6 +72,14 @@ def adam_update(
     root = np.sqrt(s / (1 - beta2**step))
     root += eps
     w -= learning_rate / (1 - beta1**step) * m / root
+
+
+def accumulate_gradients(weight: float, first: int, total: Array, g: Array) -> None:
+    """g = weight * g, plus total (size,) unless this is the first of the gradients to add; total = g."""
+    g *= weight
+    if not first:
+        g += total
+    total[...] = g
 
 
 def clip_by_value(limit: float, g: Array) -> None:

@@ -1,4 +1,4 @@
-"""Checks of activations, softmax, log-softmax and dropout."""
+"""Checks of activations, clipping, softmax, log-softmax and dropout."""
 
 from dataclasses import dataclass, replace
 
@@ -94,6 +94,21 @@ def check_activation_gradient(ops: Operations, case: ActivationCase) -> None:
     (below,) = run(ops.activation_forward, code, alpha, x - step, out)
     (dx,) = run(ops.activation_backward, code, alpha, x, y, dy, out)
     np.testing.assert_allclose(dx, dy * (above - below) / (x + step - (x - step)), rtol=1e-6, atol=1e-8)
+
+
+def check_clip(ops: Operations, case: ActivationCase, place: Place = plain) -> None:
+    """Both directions equal the oracle, also in place: on the limits, beyond them, and for NaN."""
+    x, _, dy = case.arrays()
+    low, high = -0.5, 1.25  # floats of both types
+    x[: case.size // 4] = high
+    x[case.size // 3 : case.size // 2] = low
+    x[-1] = np.nan
+    out = blank(x.shape, case.dtype)
+    (y,) = agree(ops, "clip_forward", low, high, x, out, place=place)
+    in_place(ops.clip_forward, low, high, x, out, source=2, place=place)
+    agree(ops, "clip_backward", low, high, y, dy, out, place=place)
+    for source in (2, 3):
+        in_place(ops.clip_backward, low, high, y, dy, out, source=source, place=place)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Checks of the optimizers' updates and of clipping."""
+"""Checks of the optimizers' updates, of sums of gradients and of clipping."""
 
 from dataclasses import dataclass
 
@@ -75,8 +75,11 @@ def check_optimizers(ops: Operations, case: OptimizerCase, place: Place = plain)
 
 
 def check_gradient_passes(ops: Operations, case: OptimizerCase, place: Place = plain) -> None:
-    """Clipping, scaling and the sum of squares equal the oracle; NaN passes through clipping."""
-    g, *_ = case.arrays()
+    """Sums, clipping, scaling and the sum of squares equal the oracle; NaN passes through clipping."""
+    g, total, *_ = case.arrays()
+    agree(ops, "accumulate_gradients", 0.3, 0, total, g, outputs=2, terms=2, place=place)
+    total[:] = np.nan  # what nobody has written yet
+    agree(ops, "accumulate_gradients", 0.3, 1, total, g, outputs=2, place=place)
     middle = case.size // 2
     g[middle] = np.nan
     agree(ops, "clip_by_value", 0.75, g, place=place)
