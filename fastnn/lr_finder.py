@@ -67,7 +67,7 @@ def find_learning_rate(
     (else as the model would); where they are used up, from the beginning again. smoothing: 0 (none) up to below 1, the
     weight of the past in the moving average, which is taken forwards and backwards, so that the curve does not lag.
 
-    The suggestion is a rate to start from with a constant rate, and a good highest rate for a one-cycle schedule.
+    The suggestion is a rate to begin with; the curve shows how much higher the highest rate of a schedule may be.
     """
     start = _checks.number(_OWNER, "start", start, above=0)
     end = _checks.number(_OWNER, "end", end, above=start)
