@@ -15,6 +15,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 from ._jit import Primitive
+from ._simd import PAIRS
 from ._simd import RELU as RELU_FLAG
 from .activation import RELU, activate_span
 
@@ -46,6 +47,7 @@ _PRIMITIVES = {
     types.float32: Primitive(_activate, "activate_f32", _signature(types.float32)),
     types.float64: Primitive(_activate, "activate_f64", _signature(types.float64)),
 }
+_PRIMITIVES[PAIRS] = _PRIMITIVES[types.float32]  # whose products are float32
 
 
 @intrinsic

@@ -1,4 +1,4 @@
-"""Blocks of memory: copies and transposes by vectors, addresses of elements, buffers on the stack."""
+"""Blocks of memory: copies, transposes and pairing by vectors, addresses of elements, buffers on the stack."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 from ._jit import Primitive
-from ._simd import VECTOR_BYTES, Emitter, call, lanes
+from ._simd import PAIRS, VECTOR_BYTES, Emitter, call, lanes
 
 
 def _emit_transpose(
@@ -116,6 +116,32 @@ def _make_copy(copy_vector: Any, lanes: int) -> Any:
     return copy
 
 
+@intrinsic
+def _pair_vector(typingctx: Any, first: Any, second: Any, to: Any, count: Any, seconds: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        emit = Emitter(builder, 32)
+        first, second, to, count, seconds = values
+        with builder.if_else(builder.icmp_signed(">=", seconds, emit.const(emit.lanes))) as (whole, part):
+            with whole:
+                emit.store(emit.pair(emit.load(first, 0), emit.load(second, 0)), to, 0)
+            with part:
+                mask, rest = emit.mask(count), emit.mask(seconds)
+                emit.store(emit.pair(emit.load(first, 0, mask), emit.load(second, 0, rest)), to, 0, mask)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 5), codegen
+
+
+def _pair(
+    rows: int, columns: int, seconds: int, first: int, second: int, source_row: int, to: int, to_row: int
+) -> None:
+    step = VECTOR_BYTES // 4
+    for i in range(rows):
+        for j in range(0, columns, step):
+            at = (i * source_row + j) * 4
+            _pair_vector(first + at, second + at, to + (i * to_row + j) * 4, columns - j, seconds - j)
+
+
 _BLOCK = types.void(*[types.intp] * 6)
 _transpose_block32, _transpose_block64 = _make_transpose_block(32), _make_transpose_block(64)
 _copy_vector32, _copy_vector64 = _make_copy_vector(32), _make_copy_vector(64)
@@ -128,7 +154,10 @@ _PRIMITIVES = {
     ),
     ("copy", types.float32): Primitive(_make_copy(_copy_vector32, lanes(np.float32)), "copy_f32", _BLOCK),
     ("copy", types.float64): Primitive(_make_copy(_copy_vector64, lanes(np.float64)), "copy_f64", _BLOCK),
+    ("pair", PAIRS): Primitive(_pair, "pair_bf16", types.void(*[types.intp] * 8)),
 }
+for _name in ("transpose", "copy"):  # a pair moves as one number
+    _PRIMITIVES[_name, PAIRS] = _PRIMITIVES[_name, types.float32]
 
 
 @intrinsic
@@ -146,6 +175,47 @@ def copy(typingctx: Any, like: Any, rows: Any, columns: Any, source: Any, source
 
 
 @intrinsic
+def pair(
+    typingctx: Any, like: Any, rows: Any, columns: Any, seconds: Any, first: Any, second: Any, source_row: Any, to: Any,
+    to_row: Any,
+) -> Any:  # fmt: skip
+    """to[i, j] = the bf16 of first[i, j] and of second[i, j], where j >= seconds of 0, for i < rows, j < columns.
+
+    `like`: an array of pairs. Addresses; row strides in elements; first and second are float32.
+    """
+    return call(_PRIMITIVES["pair", like.dtype], like, 8)
+
+
+@intrinsic
+def numbers(typingctx: Any, like: Any) -> Any:
+    """Return how many numbers an element of the array `like` holds: 2 in a pair of bf16, else 1."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return ir.Constant(ir.IntType(64), 2 if like.dtype == PAIRS else 1)
+
+    return types.intp(like), codegen
+
+
+@intrinsic
+def pairs_in(typingctx: Any, scratch: Any, offset: Any, shape: Any) -> Any:
+    """Return the part of the float32 array `scratch` from `offset` on as an array of pairs of this shape."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        scratch, offset, shape = values
+        array_type, i64 = signature.return_type, ir.IntType(64)
+        array = context.make_array(array_type)(context, builder)
+        data = context.make_array(signature.args[0])(context, builder, scratch).data
+        start = builder.bitcast(builder.gep(data, [offset]), context.get_data_type(array_type.dtype).as_pointer())
+        sizes, strides = cgutils.unpack_tuple(builder, shape), [ir.Constant(i64, 4)]
+        for size in reversed(sizes[1:]):
+            strides.insert(0, builder.mul(strides[0], size))
+        populate_array(array, data=start, shape=sizes, strides=strides, itemsize=ir.Constant(i64, 4), meminfo=None)
+        return array._getvalue()
+
+    return types.Array(PAIRS, len(shape), "C")(scratch, types.intp, shape), codegen
+
+
+@intrinsic
 def address(typingctx: Any, array: Any, offset: Any) -> Any:
     """Return the address of the element at `offset` in the C-contiguous `array`."""
 
@@ -158,10 +228,10 @@ def address(typingctx: Any, array: Any, offset: Any) -> Any:
 
 @intrinsic
 def one(typingctx: Any, like: Any) -> Any:
-    """Return the address of a 1 of the float type of the array `like`: with strides of 0, gemm then adds rows up."""
+    """Return the address of a 1 of the type of the array `like`: with strides of 0, gemm then adds rows up."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        value = ir.Constant(context.get_value_type(like.dtype), 1.0)
+        value = ir.Constant(context.get_value_type(like.dtype), 0x3F803F80 if like.dtype == PAIRS else 1.0)
         return builder.ptrtoint(cgutils.global_constant(builder.module, "one", value), ir.IntType(64))
 
     return types.intp(like), codegen

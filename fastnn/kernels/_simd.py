@@ -5,6 +5,9 @@ for a few rows i and a few vectors of columns j, with all accumulators in regist
 serves   Y = X @ W (a_k = 1),   dW = X.T @ dY (a_row = 1, no transposed copy),   and convolutions, whose rows i are
 neighbouring pixels and whose double sum runs over kernel rows o and the contiguous inputs k of one kernel row.
 
+Elements of A and B are float32, float64, or pairs of bf16 (`PAIRS`: an array of uint32), whose products are the sum of
+both, in float32: one instruction for 32 multiply-adds, where float32 has 16.
+
 `gemm` cuts m x n outputs into tiles. It is compiled once per machine and float type, as a primitive that every dense
 and convolution kernel calls.
 """
@@ -46,6 +49,10 @@ LONG = 64
 # whole and partial tiles: 35 bodies compile in 1.3 s, 70 in 2.6.
 MASKED_ONLY = "+avx512f" in _FEATURES
 
+# Products of pairs of bf16, VDPBF16PS: measured at twice the rate of float32's multiply-add.
+HAS_BF16 = "+avx512bf16" in _FEATURES
+PAIRS = types.uint32  # the element type of their arrays
+
 # Flags of gemm
 ACCUMULATE = 1  # start from C's old values instead of the bias or zero
 RELU = 2  # write max(C, 0)
@@ -67,16 +74,31 @@ def features() -> str:
     return " ".join(name for name in known if f"+{name}" in _FEATURES) or "none known"
 
 
-class Emitter:
-    """Emits vector loads, stores and arithmetic of one float type."""
+class _Bfloat(ir.Type):  # type: ignore[misc]
+    """16 bits: sign, exponent and the first 7 bits of the fraction of a float32."""
 
-    def __init__(self, builder: Any, bits: int) -> None:
+    def __str__(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Bfloat)
+
+    def __hash__(self) -> int:
+        return hash(_Bfloat)
+
+
+class Emitter:
+    """Emits vector loads, stores and arithmetic of one float type, or products of pairs of bf16 in its place."""
+
+    def __init__(self, builder: Any, bits: int, pairs: bool = False) -> None:
         self.builder = builder
+        self.pairs = pairs
         self.bytes = bits // 8
         self.lanes = VECTOR_BYTES // self.bytes
         self.i64, self.i32 = ir.IntType(64), ir.IntType(32)
         self.scalar = ir.FloatType() if bits == 32 else ir.DoubleType()
         self.vector = ir.VectorType(self.scalar, self.lanes)
+        self.halves = ir.VectorType(_Bfloat(), 2 * self.lanes)
         self.mask_type = ir.VectorType(ir.IntType(1), self.lanes)
         self.suffix = f"v{self.lanes}f{bits}"
 
@@ -94,10 +116,24 @@ class Emitter:
         return cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(result, arguments), name)
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
+        if self.pairs:
+            function = self._intrinsic(
+                "llvm.x86.avx512bf16.dpbf16ps.512", self.vector, [self.vector, self.halves, self.halves]
+            )
+            return self.builder.call(function, [c, *(self.builder.bitcast(v, self.halves) for v in (a, b))])
         # fmuladd fuses where the CPU can; llvm.fma would call libm on CPUs without FMA.
         return self.builder.call(
             self._intrinsic(f"llvm.fmuladd.{self.suffix}", self.vector, [self.vector] * 3), [a, b, c]
         )
+
+    def pair(self, first: Any, second: Any) -> Any:
+        """Return the pairs of the elements of two float32 vectors, rounded to nearest even."""
+        function = self._intrinsic("llvm.x86.avx512bf16.cvtne2ps2bf16.512", self.halves, [self.vector] * 2)
+        rounded = self.builder.call(function, [second, first])
+        order = [i // 2 + i % 2 * self.lanes for i in range(2 * self.lanes)]
+        pattern = ir.Constant(ir.VectorType(self.i32, 2 * self.lanes), order)
+        interleaved = self.builder.shuffle_vector(rounded, ir.Constant(self.halves, ir.Undefined), pattern)
+        return self.builder.bitcast(interleaved, self.vector)
 
     def broadcast(self, address: Any) -> Any:
         value = self.builder.load(self.builder.inttoptr(address, self.scalar.as_pointer()))
@@ -225,7 +261,7 @@ def _shapes() -> list[tuple[int, int]]:
     return narrow + [(rows, WIDE_VECTORS) for rows in range(1, WIDE_ROWS + 1)]
 
 
-def _make_tile(bits: int) -> Any:
+def _make_tile(bits: int, pairs: bool = False) -> Any:
     """Return the intrinsic that jumps to the tile of the given shape. Strides in elements."""
 
     @intrinsic
@@ -237,7 +273,7 @@ def _make_tile(bits: int) -> Any:
                  "b", "b_outer", "b_row", "c", "c_row", "bias", "flags")  # fmt: skip
 
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            emit = Emitter(builder, bits)
+            emit = Emitter(builder, bits, pairs)
             arguments = dict(zip(names, values, strict=True))
             for name in ("a_row", "a_outer", "a_k", "b_outer", "b_row", "c_row"):
                 arguments[name] = builder.mul(arguments[name], emit.const(emit.bytes))
@@ -308,10 +344,11 @@ def _make_gemm(tile: Any, lanes: int) -> Any:
 
 
 _GEMM = types.void(*[types.intp] * 15)
-_tile32, _tile64 = _make_tile(32), _make_tile(64)
+_tile32, _tile64, _tile_pairs = _make_tile(32), _make_tile(64), _make_tile(32, pairs=True)
 _PRIMITIVES = {
     types.float32: Primitive(_make_gemm(_tile32, lanes(np.float32)), "gemm_f32", _GEMM),
     types.float64: Primitive(_make_gemm(_tile64, lanes(np.float64)), "gemm_f64", _GEMM),
+    PAIRS: Primitive(_make_gemm(_tile_pairs, lanes(np.float32)), "gemm_bf16", _GEMM),
 }
 
 
@@ -333,7 +370,7 @@ def gemm(
 ) -> Any:  # fmt: skip
     """C[i, j] = start + sum_o sum_k A[i*a_row + o*a_outer + k*a_k] * B[o*b_outer + k*b_row + j], i < m, j < n.
 
-    `like`: any array of the float type. a, b, c, bias: addresses; all strides in elements. m > 0.
+    `like`: any array of A's and B's elements. a, b, c, bias: addresses; all strides in elements. m > 0.
     start: C with ACCUMULATE, else bias[j], else (bias address 0) zero.
     """
     return call(_PRIMITIVES[like.dtype], like, 15)

@@ -40,14 +40,14 @@ NARROW = 12  # fewer input channels than this: the weight gradient joins those o
 
 def conv2d_scratch_size(x_shape, w_shape, y_shape, stride, padding, dilation, groups):
     """Return the number of elements that all three passes want as scratch."""
-    if _is_winograd.py_func(y_shape, w_shape, stride, dilation, groups):
+    if is_winograd.py_func(y_shape, w_shape, stride, dilation, groups):
         return winograd_scratch_size(x_shape, w_shape, y_shape)
     weights = w_shape[0] * w_shape[1] * w_shape[2] * w_shape[3]
     return min(x_shape[0], CHUNKS) * (weights + w_shape[3])
 
 
 @kernel
-def _is_winograd(y_shape, w_shape, stride, dilation, groups):
+def is_winograd(y_shape, w_shape, stride, dilation, groups):
     """Return whether all three passes take Winograd's products, which have 2x2 outputs each."""
     (taps_h, taps_w, c, k), (n, p, q, _) = w_shape, y_shape
     if taps_h != 3 or taps_w != 3 or max(stride) > 1 or max(dilation) > 1 or groups > 1:
@@ -58,8 +58,8 @@ def _is_winograd(y_shape, w_shape, stride, dilation, groups):
 @kernel
 def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, scratch, y):
     """y (N, P, Q, K) = f(x (N, H, W, C) * w (R, S, C/groups, K) + b); padding: (top, left), the rest follows from y."""
-    if _is_winograd(y.shape, w.shape, stride, dilation, groups):
-        winograd(x, address(w, 0), address(b, 0) if b.size > 0 else 0, padding, activation, alpha,
+    if is_winograd(y.shape, w.shape, stride, dilation, groups):
+        winograd(x, x, address(w, 0), address(b, 0) if b.size > 0 else 0, padding, activation, alpha,
                  address(scratch, 0), y)  # fmt: skip
         return
     # Short rows and few channels: 1x28x28x1 to 6, 5x5 takes 6 us with two threads instead of 10.
@@ -71,26 +71,36 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
             stride, padding, dilation, activation, alpha, y))  # fmt: skip
         return
     cut = bands(y.shape[0], y.shape[1])
-    run(_forward_chunk, y.shape[0] * cut, work,
-        (cut, x, w, b, stride, padding, dilation, groups, activation, alpha, y))  # fmt: skip
+    if groups == w.shape[3] and w.shape[2] == 1:
+        run(_depthwise_chunk, y.shape[0] * cut, work, (cut, x, w, b, stride, padding, dilation, activation, alpha, y))
+    else:
+        run(forward_chunk, y.shape[0] * cut, work,
+            (cut, x, w, b, stride, padding, dilation, groups, activation, alpha, y))  # fmt: skip
 
 
 @kernel
-def _forward_chunk(chunk, cut, x, w, b, stride, padding, dilation, groups, activation, alpha, y):
+def forward_chunk(chunk, cut, x, w, b, stride, padding, dilation, groups, activation, alpha, y):
+    """A band of rows of one image of y, from x and w of floats or of pairs."""
     (_, height, width, c), (taps_h, taps_w, cg, k) = x.shape, w.shape
     rows, columns = y.shape[1:3]
     n, band = chunk // cut, chunk % cut
     first, last = band * rows // cut, (band + 1) * rows // cut
-    if groups == k and cg == 1:
-        depthwise_rows(x, n, w, b, stride, padding, dilation, first, last, activation == RELU, y)
-    else:
-        block = _channel_block(taps_h * taps_w * cg, k, groups, x.itemsize)
-        for k0 in range(0, k, block):
-            _image(x, address(x, n * height * width * c), height, width, c, address(w, k0), taps_h, taps_w, cg, k,
-                   min(block, k - k0), address(b, k0) if b.size > 0 else 0, stride, padding, dilation, groups,
-                   tile_flags(activation), address(y, n * rows * columns * k + k0), first, last, columns,
-                   columns * k, k)  # fmt: skip
-    activate(x, activation, alpha, address(y, (n * rows + first) * columns * k), (last - first) * columns * k)
+    block = _channel_block(taps_h * taps_w * cg, k, groups, x.itemsize)
+    for k0 in range(0, k, block):
+        _image(x, address(x, n * height * width * c), height, width, c, address(w, k0), taps_h, taps_w, cg, k,
+               min(block, k - k0), address(b, k0) if b.size > 0 else 0, stride, padding, dilation, groups,
+               tile_flags(activation), address(y, n * rows * columns * k + k0), first, last, columns,
+               columns * k, k)  # fmt: skip
+    activate(y, activation, alpha, address(y, (n * rows + first) * columns * k), (last - first) * columns * k)
+
+
+@kernel
+def _depthwise_chunk(chunk, cut, x, w, b, stride, padding, dilation, activation, alpha, y):
+    _, rows, columns, k = y.shape
+    n, band = chunk // cut, chunk % cut
+    first, last = band * rows // cut, (band + 1) * rows // cut
+    depthwise_rows(x, n, w, b, stride, padding, dilation, first, last, activation == RELU, y)
+    activate(y, activation, alpha, address(y, (n * rows + first) * columns * k), (last - first) * columns * k)
 
 
 @kernel
@@ -106,10 +116,10 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
     if step > 0 and (dx.shape[3] <= 2 or high == 0):
         run(pixel_chunk, dx.shape[0] * cut, work, (cut, step, dz, w, stride, padding, dilation, dx))
         return
-    _flip(w, stride, padding, dilation, groups, scratch)
-    if _is_winograd(dz.shape, w.shape, stride, dilation, groups):
+    flip(w, stride, padding, dilation, groups, scratch)
+    if is_winograd(dz.shape, w.shape, stride, dilation, groups):
         padding = (2 - padding[0], 2 - padding[1])
-        winograd(dz, address(scratch, 0), 0, padding, 0, 0.0, address(scratch, w.size), dx)
+        winograd(dz, dz, address(scratch, 0), 0, padding, 0, 0.0, address(scratch, w.size), dx)
         return
     if high > 0:
         cut = bands(image_groups(dz), dx.shape[1])
@@ -117,11 +127,11 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         run(image_chunk, image_groups(dz) * cut, work, (cut, high, dz, address(scratch, 0), w.shape[0], w.shape[1],
             dx.reshape(-1)[:0], stride, opposite, dilation, 0, 0.0, dx))  # fmt: skip
         return
-    run(_input_chunk, dx.shape[0] * cut, work, (cut, dz, w, stride, padding, dilation, groups, scratch, dx))
+    run(input_chunk, dx.shape[0] * cut, work, (cut, dz, w, stride, padding, dilation, groups, scratch, dx))
 
 
 @kernel
-def _input_chunk(chunk, cut, dz, w, stride, padding, dilation, groups, flipped, dx):
+def input_chunk(chunk, cut, dz, w, stride, padding, dilation, groups, flipped, dx):
     (_, rows, columns, k), (taps_h, taps_w, _, _) = dz.shape, w.shape
     _, height, width, c = dx.shape
     n, band = chunk // cut, chunk % cut
@@ -160,7 +170,7 @@ def _residue(position, stride, dilation, padding, taps):
 
 
 @kernel
-def _flip(w, stride, padding, dilation, groups, flipped):
+def flip(w, stride, padding, dilation, groups, flipped):
     """Write the weights of each residue, taps reversed and channels transposed: (taps, taps, K/groups, C) each."""
     taps_h, taps_w, cg, k = w.shape
     kg, c = k // groups, cg * groups
@@ -254,20 +264,20 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
     parts, step = min(x.shape[0], CHUNKS), dw.size + k
     work = dz.size * dw.size // k // 16
     pixels = weight_pixels(x, dz, dw, stride, dilation, groups)
-    if _is_winograd(dz.shape, dw.shape, stride, dilation, groups):
-        parts, step = winograd_weight_gradient(x, dz, padding, address(scratch, 0))
+    if is_winograd(dz.shape, dw.shape, stride, dilation, groups):
+        parts, step = winograd_weight_gradient(x, x, dz, padding, address(scratch, 0))
     elif groups == k and dw.shape[2] == 1:
         run(depthwise_weight_chunk, parts, work * 16, (parts, x, dz, stride, padding, dilation, scratch, dw))
     elif pixels != 0:
         run(weight_chunk, parts, work, (parts, pixels, x, dz, stride, padding, dilation, scratch, dw))
     else:
         blocks = groups * ((k // groups + BLOCK - 1) // BLOCK)
-        run(_weight_chunk, parts * blocks, work, (parts, x, dz, stride, padding, dilation, groups, scratch, dw))
-    run(_sum_chunk, CHUNKS, dw.size * parts, (parts, step, scratch, dw.reshape(-1), db))
+        run(direct_weight_chunk, parts * blocks, work, (parts, x, dz, stride, padding, dilation, groups, scratch, dw))
+    run(sum_chunk, CHUNKS, dw.size * parts, (parts, step, scratch, dw.reshape(-1), db))
 
 
 @kernel
-def _weight_chunk(chunk, parts, x, dz, stride, padding, dilation, groups, scratch, dw):
+def direct_weight_chunk(chunk, parts, x, dz, stride, padding, dilation, groups, scratch, dw):
     """The sum over one part of the images for one block of one group's output channels, into the part's scratch."""
     images, _, width, c = x.shape
     taps_h, taps_w, cg, k = dw.shape
@@ -321,7 +331,7 @@ def _add_weights(x, dz, where, s, taps, j0, j1, stride, padding, dilation, dw, s
 
 
 @kernel
-def _sum_chunk(chunk, parts, step, scratch, dw, db):
+def sum_chunk(chunk, parts, step, scratch, dw, db):
     """Add the parts, `step` apart, in their order, for one chunk of the gradients."""
     size = dw.size
     for i in range(chunk * size // CHUNKS, (chunk + 1) * size // CHUNKS):

@@ -31,7 +31,7 @@ LONG, SMALL = 1024, 4096  # samples from which, and weights up to which, the wei
 
 
 def dense_scratch_size(n, c, k):
-    """Return the number of elements that the weight gradient wants as scratch."""
+    """Return the number of elements that all three products want as scratch."""
     return (c + 1) * k * CHUNKS if in_parts(n, c, k) else 0
 
 
@@ -42,7 +42,7 @@ def in_parts(n, c, k):
 
 
 @kernel
-def dense_forward(x, w, b, activation, alpha, y):
+def dense_forward(x, w, b, activation, alpha, scratch, y):
     """y (N, K) = f(x (N, C) @ w (C, K) + b)."""
     (m, k), n = x.shape, w.shape[1]
     bias = address(b, 0) if b.size > 0 else 0
@@ -53,7 +53,7 @@ def dense_forward(x, w, b, activation, alpha, y):
         gemm(x, 1, m * n, 1, PARTS, one(x), 0, 0, 0, partial, 0, m * n, address(y, 0), 0, 0, tile_flags(activation))
         activate(x, activation, alpha, address(y, 0), m * n)
         return
-    _product(x, m, n, k, address(x, 0), k, 1, address(w, 0), n, 1, address(y, 0), bias, activation, alpha)
+    product(x, m, n, k, address(x, 0), k, 1, address(w, 0), n, 1, address(y, 0), bias, activation, alpha)
 
 
 @kernel
@@ -78,17 +78,23 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
         run(_part_chunk, CHUNKS, n * c * k // 16, (x, dz, scratch))
         _sum_parts(scratch[: (c + 1) * k * CHUNKS], dw.reshape(-1), db)
     else:
-        _product(x, c, k, n, address(x, 0), 1, c, address(dz, 0), k, 1, address(dw, 0), 0, 0, 0.0)
+        product(x, c, k, n, address(x, 0), 1, c, address(dz, 0), k, 1, address(dw, 0), 0, 0, 0.0)
         if db.size > 0:
-            _column_sums(dz, 0, n, db)
+            column_sums(dz, 0, n, db)
 
 
 @kernel
-def dense_input_gradient(dz, w, dx):
+def dense_input_gradient(dz, w, scratch, dx):
     """dx (N, C) = dz @ w.T."""
+    input_product(dz, w, dx)
+
+
+@kernel
+def input_product(dz, w, dx):
+    """dx = dz @ w.T, of floats or of pairs."""
     (m, n), c = dz.shape, w.shape[0]
     if n * dz.itemsize > WIDE and m >= 64:
-        _product(dz, m, c, n, address(dz, 0), n, 1, address(w, 0), 1, n, address(dx, 0), 0, 0, 0.0)
+        product(dz, m, c, n, address(dz, 0), n, 1, address(w, 0), 1, n, address(dx, 0), 0, 0, 0.0)
     else:
         panels = (m * dz.itemsize + PANEL - 1) // PANEL
         row_blocks = max(1, min((CHUNKS + panels - 1) // panels, c // 64))
@@ -96,7 +102,7 @@ def dense_input_gradient(dz, w, dx):
 
 
 @kernel
-def _product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alpha):
+def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alpha):
     """C (m, n) = f(A @ B + bias) in chunks. a, b, c, bias: addresses; strides in elements; b_k or b_n is 1."""
     size = like.itemsize
     panels = (n * size + PANEL - 1) // PANEL
@@ -221,7 +227,7 @@ def _part_chunk(chunk, x, dz, scratch):
     part = scratch[chunk * (c + 1) * k : (chunk + 1) * (c + 1) * k]
     gemm(x, c, k, 1, last - first, address(x, first * c), 1, 0, c, address(dz, first * k), 0, k,
          address(part, 0), k, 0, 0)  # fmt: skip
-    _column_sums(dz, first, last, part[c * k :])
+    column_sums(dz, first, last, part[c * k :])
 
 
 @kernel
@@ -234,7 +240,7 @@ def _sum_parts(scratch, dw, db):
 
 
 @kernel
-def _column_sums(dz, first, last, db):
+def column_sums(dz, first, last, db):
     """db = sum of the rows first..last-1 of dz."""
     k = db.size
     gemm(dz, 1, k, 1, last - first, one(dz), 0, 0, 0, address(dz, first * k), 0, k, address(db, 0), k, 0, 0)

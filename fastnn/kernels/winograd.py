@@ -25,9 +25,9 @@ from numba.extending import intrinsic
 
 from ._epilogue import activate, tile_flags
 from ._jit import Primitive, kernel
-from ._memory import address, copy, one
+from ._memory import address, copy, numbers, one
 from ._parallel import run
-from ._simd import ACCUMULATE, RELU, VECTOR_BYTES, VECTORS, Emitter, call, gemm
+from ._simd import ACCUMULATE, PAIRS, RELU, VECTOR_BYTES, VECTORS, Emitter, call, gemm
 
 CHUNKS = 8  # for the thread pool; each has a block of its own in the scratch array
 # Elements of a block's transformed inputs and outputs, which L2 holds beside some of the weights. Anything from 48 to
@@ -39,6 +39,7 @@ LINE = 16  # elements between the 16 matrices, so that their rows lie in differe
 PANEL = VECTORS * VECTOR_BYTES  # bytes in a row of a panel of columns; a product reads one panel after another
 
 INPUT, OUTPUT, WEIGHTS, GRADIENT, SUMS = range(5)
+PAIRED = INPUT, WEIGHTS, GRADIENT  # operands of products
 # The matrix L of out = L in L^T, and whether the image is the source (1) or the target (2), or neither
 _TRANSFORMS: dict[int, tuple[list[list[float]], int]] = {
     INPUT: ([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, -1, 0, 1]], 1),
@@ -64,62 +65,70 @@ def _combine(emit: Emitter, factors: list[float], vectors: list[Any]) -> Any:
 
 
 def _emit_transform(emit: Emitter, kind: int, masked: bool, arguments: dict[str, Any]) -> None:
-    """Emit one transform of one vector of channels. Strides in bytes."""
+    """Emit one transform of one vector of channels; with `emit.pairs` of two, which become pairs. Strides in bytes."""
     builder, (matrix, image) = emit.builder, _TRANSFORMS[kind]
     after, before = len(matrix), len(matrix[0])
+    sources = ["source", "second"] if emit.pairs and kind in PAIRED else ["source"]
 
     def at(name: str, i: int, j: int) -> Any:
-        down = builder.mul(arguments[f"{name}_row"], emit.const(i))
-        along = builder.mul(arguments[f"{name}_column"], emit.const(j))
+        steps = "to" if name == "to" else "source"
+        down = builder.mul(arguments[f"{steps}_row"], emit.const(i))
+        along = builder.mul(arguments[f"{steps}_column"], emit.const(j))
         return builder.add(builder.add(arguments[name], down), along)
 
     def inside(axis: str, i: int) -> Any:
         low = builder.icmp_signed("<=", arguments[f"{axis}0"], emit.const(i))
         return builder.and_(low, builder.icmp_signed("<", emit.const(i), arguments[f"{axis}1"]))
 
-    channels = emit.mask(arguments["channels"]) if masked else None
+    names = ("source", "second", "to")
+    lanes = {name: emit.mask(arguments[f"{name}_channels"]) if masked else None for name in names}
     nothing = ir.Constant(emit.mask_type, [0] * emit.lanes)
 
-    def mask(side: int, i: int, j: int) -> Any:
+    def mask(name: str, i: int, j: int) -> Any:
         """The lanes that exist: None for all, no lane of a pixel outside the image."""
-        if not masked or side != image:
-            return channels
-        return builder.select(builder.and_(inside("row", i), inside("column", j)), channels, nothing)
+        if not masked or image != (2 if name == "to" else 1):
+            return lanes[name]
+        rows = "second_row" if name == "second" else "row"
+        return builder.select(builder.and_(inside(rows, i), inside("column", j)), lanes[name], nothing)
 
     if image:
         # The new pixels of the tile below: memory brings them while this row of tiles is worked on. (64, 32, 32, 32) to
         # 32 channels, whose images lie in L3: 3.7 ms instead of 4.4.
-        side, first = ("source", before) if image == 1 else ("to", after)
-        for i in (first, first + 1):
-            for j in (first - 2, first - 1):
-                emit.prefetch(at(side, i, j), 0, image == 2)
-    half = []
-    for j in range(before):
-        column = [emit.load(at("source", i, j), 0, mask(1, i, j)) for i in range(before)]
-        half.append([_combine(emit, row, column) for row in matrix])
+        first = before if image == 1 else after
+        for name in sources if image == 1 else ["to"]:
+            for i in (first, first + 1):
+                for j in (first - 2, first - 1):
+                    emit.prefetch(at(name, i, j), 0, image == 2)
+    halves = []
+    for name in sources:
+        columns = [[emit.load(at(name, i, j), 0, mask(name, i, j)) for i in range(before)] for j in range(before)]
+        halves.append([[_combine(emit, row, column) for row in matrix] for column in columns])
     for i in range(after):
         for j in range(after):
-            value = _combine(emit, matrix[j], [column[i] for column in half])
+            values = [_combine(emit, matrix[j], [column[i] for column in half]) for half in halves]
+            value = values[0] if len(values) == 1 else emit.pair(*values)
             if kind == OUTPUT:
                 value = builder.select(builder.fcmp_ordered("<", value, arguments["floor"]), arguments["floor"], value)
-            emit.store(value, at("to", i, j), 0, mask(2, i, j))
+            emit.store(value, at("to", i, j), 0, mask("to", i, j))
 
 
-_NAMES = ("channels", "source", "source_row", "source_column", "to", "to_row", "to_column",
-          "row0", "row1", "column0", "column1", "flags")  # fmt: skip
+_NAMES = ("channels", "source", "source_row", "source_column", "to", "to_row", "to_column", "row0", "row1", "column0",
+          "column1", "flags", "second", "second_channels", "second_row0", "second_row1")  # fmt: skip
 
 
-def _make_vector(bits: int, kind: int) -> Any:
+def _make_vector(bits: int, pairs: bool, kind: int) -> Any:
     """Return the intrinsic that transforms one vector of channels, of which `channels` exist. Strides in elements."""
 
     @intrinsic
     def vector(
         typingctx: Any, channels: Any, source: Any, source_row: Any, source_column: Any, to: Any, to_row: Any,
-        to_column: Any, row0: Any, row1: Any, column0: Any, column1: Any, flags: Any,
+        to_column: Any, row0: Any, row1: Any, column0: Any, column1: Any, flags: Any, second: Any,
+        second_channels: Any, second_row0: Any, second_row1: Any,
     ) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            emit = Emitter(builder, bits)
+            emit = Emitter(builder, bits, pairs)
             arguments = dict(zip(_NAMES, values, strict=True))
+            arguments["source_channels"] = arguments["to_channels"] = arguments["channels"]
             for name in ("source_row", "source_column", "to_row", "to_column"):
                 arguments[name] = builder.mul(arguments[name], emit.const(emit.bytes))
             relu = builder.icmp_signed("!=", builder.and_(arguments["flags"], emit.const(RELU)), emit.const(0))
@@ -132,6 +141,12 @@ def _make_vector(bits: int, kind: int) -> Any:
                 columns = builder.sub(arguments["column1"], arguments["column0"])
                 inside = builder.icmp_signed("==", builder.add(rows, columns), emit.const(2 * size))
                 whole = builder.and_(whole, inside)
+            if pairs and kind in PAIRED:
+                also = builder.icmp_signed(">=", arguments["second_channels"], emit.const(emit.lanes))
+                whole = builder.and_(whole, also)
+                if image:
+                    rows = builder.sub(arguments["second_row1"], arguments["second_row0"])
+                    whole = builder.and_(whole, builder.icmp_signed("==", rows, emit.const(size)))
             with builder.if_else(whole) as (then, otherwise):
                 with then:
                     _emit_transform(emit, kind, False, arguments)
@@ -144,18 +159,20 @@ def _make_vector(bits: int, kind: int) -> Any:
     return vector
 
 
-def _make_transform(bits: int) -> Any:
+def _make_transform(bits: int, pairs: bool = False) -> Any:
     size, width = bits // 8, VECTORS * VECTOR_BYTES // (bits // 8)
     step = VECTOR_BYTES // size
-    input_, output, weights, gradient, sums = (_make_vector(bits, kind) for kind in _TRANSFORMS)
+    input_, output, weights, gradient, sums = (_make_vector(bits, pairs, kind) for kind in _TRANSFORMS)
 
     def transform(
         kind: int, channels: int, source: int, source_row: int, source_column: int, to: int, to_row: int,
-        to_column: int, to_panel: int, row0: int, row1: int, column0: int, column1: int, flags: int,
+        to_column: int, to_panel: int, row0: int, row1: int, column0: int, column1: int, flags: int, second: int,
+        seconds: int, second_row0: int, second_row1: int,
     ) -> None:  # fmt: skip
         for j in range(0, channels, step):
             count, at, into = channels - j, source + j * size, to + (j // width * to_panel + j % width) * size
-            where = (source_row, source_column, into, to_row, to_column, row0, row1, column0, column1, flags)
+            where = (source_row, source_column, into, to_row, to_column, row0, row1, column0, column1, flags,
+                     second + j * size, seconds - j, second_row0, second_row1)  # fmt: skip
             if kind == INPUT:
                 input_(count, at, *where)
             elif kind == OUTPUT:
@@ -170,10 +187,11 @@ def _make_transform(bits: int) -> Any:
     return transform
 
 
-_TRANSFORM = types.void(*[types.intp] * 14)
+_TRANSFORM = types.void(*[types.intp] * 18)
 _PRIMITIVES = {
     types.float32: Primitive(_make_transform(32), "winograd_f32", _TRANSFORM),
     types.float64: Primitive(_make_transform(64), "winograd_f64", _TRANSFORM),
+    PAIRS: Primitive(_make_transform(32, pairs=True), "winograd_bf16", _TRANSFORM),
 }
 
 
@@ -181,13 +199,16 @@ _PRIMITIVES = {
 def _transform(
     typingctx: Any, like: Any, kind: Any, channels: Any, source: Any, source_row: Any, source_column: Any, to: Any,
     to_row: Any, to_column: Any, to_panel: Any, row0: Any, row1: Any, column0: Any, column1: Any, flags: Any,
+    second: Any, seconds: Any, second_row0: Any, second_row1: Any,
 ) -> Any:  # fmt: skip
     """One tile: to = L source L^T for all channels. Addresses; strides in elements.
 
     The image's side has the pixels row0..row1-1, column0..column1-1 only: others count as 0 and are not written.
-    to_panel: between panels of `to`, as wide as the register tile; that width where `to` has no panels.
+    to_panel: between panels of `to`, as wide as the register tile; that width where `to` has no panels. With `like` an
+    array of pairs, PAIRED transforms are of two tiles, the other one at `second` with `seconds` channels and its own
+    rows, and their elements become pairs.
     """
-    return call(_PRIMITIVES[like.dtype], like, 14)
+    return call(_PRIMITIVES[like.dtype], like, 18)
 
 
 def winograd_scratch_size(x_shape: Any, w_shape: Any, y_shape: Any) -> int:
@@ -233,42 +254,54 @@ def _matrix(rows, columns):
 
 
 @kernel
-def winograd(x, w, b, padding, activation, alpha, scratch, y):
-    """y (N, P, Q, K) = f(x (N, H, W, C) * w (3, 3, C, K) + b). w, b (0: none), scratch: addresses."""
+def winograd(like, x, w, b, padding, activation, alpha, scratch, y):
+    """y (N, P, Q, K) = f(x (N, H, W, C) * w (3, 3, C, K) + b). w, b (0: none), scratch: addresses.
+
+    like: an array of the products' elements. Those of pairs have half the terms: channel i goes with i + (C + 1) // 2.
+    """
     c, k = x.shape[3], y.shape[3]
     tiles, rows, chunks = _blocks(y.shape, c, k)
-    run(_weight_chunk, CHUNKS, 16 * c * k, (x, c, k, w, scratch))
-    run(_chunk, chunks, y.size * c // 4, (chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y))
+    run(_weight_chunk, CHUNKS, 16 * c * k, (like, c, k, w, scratch))
+    run(_chunk, chunks, y.size * c // 4, (like, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y))
 
 
 @kernel
 def _weight_chunk(chunk, like, c, k, w, to):
     """Transform the weights of some input channels, into panels of output channels."""
-    size, matrix = like.itemsize, _matrix(c, k)
-    width = PANEL // size
-    for i in range(chunk * c // CHUNKS, (chunk + 1) * c // CHUNKS):
+    size, depth = like.itemsize, _terms(like, c)
+    width, matrix = PANEL // size, _matrix(depth, k)
+    for i in range(chunk * depth // CHUNKS, (chunk + 1) * depth // CHUNKS):
         _transform(like, WEIGHTS, k, w + i * k * size, 3 * c * k, c * k, to + i * width * size, 4 * matrix, matrix,
-                   c * width, 0, 0, 0, 0, 0)  # fmt: skip
+                   depth * width, 0, 0, 0, 0, 0, w + (i + depth) * k * size, k if i + depth < c else 0, 0, 0)  # fmt: skip
 
 
 @kernel
-def _chunk(chunk, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y):
+def _terms(like, count):
+    """Return how many elements hold `count` numbers."""
+    return (count + numbers(like) - 1) // numbers(like)
+
+
+@kernel
+def _chunk(chunk, like, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y):
     """The outputs of some rows of tiles, a block after another."""
     (images, p, q, k), c, size = y.shape, x.shape[3], x.itemsize
-    width, u_matrix, v_matrix, m_matrix = PANEL // size, _matrix(c, k), _matrix(tiles, c), _matrix(tiles, k)
+    width, depth = PANEL // size, _terms(like, c)
+    u_matrix, v_matrix, m_matrix = _matrix(depth, k), _matrix(tiles, depth), _matrix(tiles, k)
     down, across = (p + 1) // 2, (q + 1) // 2
     v = scratch + 16 * (u_matrix + chunk * (v_matrix + m_matrix)) * size
     m = v + 16 * v_matrix * size
     first, stop = chunk * images * down // chunks, (chunk + 1) * images * down // chunks
     while first < stop:
         last = first + _share(stop - first, rows)
-        _tiles(INPUT, x, 0, c, first, last, down, across, padding, 4, v, c, width, v_matrix, 0)
+        _tiles(like, INPUT, x, 0, depth, first, last, down, across, padding, 4, v, depth, width, v_matrix, 0,
+               depth, c - depth, 0, 0)  # fmt: skip
         for i in range(16):
             for j in range(0, k, width):  # the bias belongs to every output of a tile, as product 5 does
-                gemm(x, (last - first) * across, min(width, k - j), 1, c, v + i * v_matrix * size, c, 0, 1,
-                     scratch + (i * u_matrix + j * c) * size, 0, width, m + (i * m_matrix + j) * size, k,
+                gemm(like, (last - first) * across, min(width, k - j), 1, depth, v + i * v_matrix * size, depth, 0, 1,
+                     scratch + (i * u_matrix + j * depth) * size, 0, width, m + (i * m_matrix + j) * size, k,
                      b + j * size if i == 5 and b != 0 else 0, 0)  # fmt: skip
-        _tiles(OUTPUT, y, 0, k, first, last, down, across, (0, 0), 2, m, k, width, m_matrix, tile_flags(activation))
+        _tiles(like, OUTPUT, y, 0, k, first, last, down, across, (0, 0), 2, m, k, width, m_matrix,
+               tile_flags(activation), 0, 0, 0, 0)  # fmt: skip
         for row in range(first, last):
             n, h = row // down, row % down * 2
             activate(x, activation, alpha, address(y, (n * p + h) * q * k), min(2, p - h) * q * k)
@@ -283,15 +316,22 @@ def _share(left, most):
 
 
 @kernel
-def _tiles(kind, image, at, channels, first, last, down, across, padding, reach, block, step, panel, matrix, flags):
+def _tiles(like, kind, image, at, channels, first, last, down, across, padding, reach, block, step, panel, matrix,
+           flags, apart, seconds, rows_apart, stop):  # fmt: skip
     """Transform rows of tiles from the image, or to it: `reach` pixels each way, and channels from `at` on.
 
-    An image has down x across tiles. step, panel, matrix: elements of the block between tiles, panels and matrices.
+    An image has down x across tiles. step, panel, matrix: elements of the block between tiles, panels and matrices. The
+    other half of a pair is `apart` channels further, of which `seconds` exist, or `rows_apart` rows, before `stop`.
     """
     (_, height, width, c), size = image.shape, image.itemsize
     for row in range(first, last):
         n, h = row // down, row % down * 2 - padding[0]
         h0, h1 = max(0, -h), min(reach, height - h)
+        second = row + rows_apart
+        second_n, second_h = second // down, second % down * 2 - padding[0]
+        second_h0, second_h1 = max(0, -second_h), min(reach, height - second_h)
+        if rows_apart > 0 and second >= stop:
+            second_h1 = second_h0
         for j in range(across):
             v = 2 * j - padding[1]
             v0, v1 = max(0, -v), min(reach, width - v)
@@ -299,21 +339,22 @@ def _tiles(kind, image, at, channels, first, last, down, across, padding, reach,
             source, to = (block, pixel) if kind == OUTPUT else (pixel, block)
             source_row, source_column = (4 * matrix, matrix) if kind == OUTPUT else (width * c, c)
             to_row, to_column = (width * c, c) if kind == OUTPUT else (4 * matrix, matrix)
-            _transform(image, kind, channels, source, source_row, source_column, to, to_row, to_column, panel,
-                       h0, h1, v0, v1, flags)  # fmt: skip
+            other = address(image, ((second_n * height + second_h) * width + v) * c + at + apart)
+            _transform(like, kind, channels, source, source_row, source_column, to, to_row, to_column, panel,
+                       h0, h1, v0, v1, flags, other, seconds, second_h0, second_h1)  # fmt: skip
             block += step * size
 
 
 @kernel
-def winograd_weight_gradient(x, dz, padding, scratch):
-    """Write the sums of dw and db over some parts of the tiles to the address `scratch`.
+def winograd_weight_gradient(like, x, dz, padding, scratch):
+    """Write the sums of dw and db over some parts of the tiles to the address `scratch`. like: see `winograd`.
 
     Return how many parts there are, and the elements from one to the next.
     """
     c, k = x.shape[3], dz.shape[3]
     tiles, rows, _ = _blocks(dz.shape, c, min(k, COLUMNS))
     chunks, parts = _parts(dz.shape, k)
-    run(_part_chunk, chunks, dz.size * c // 4, (parts, rows, tiles, x, dz, padding, scratch))
+    run(_part_chunk, chunks, dz.size * c // 4, (like, parts, rows, tiles, x, dz, padding, scratch))
     return parts, _part_size(c, k)
 
 
@@ -332,7 +373,7 @@ def _part_size(c, k):
 
 
 @kernel
-def _part_chunk(chunk, parts, rows, tiles, x, dz, padding, scratch):
+def _part_chunk(chunk, like, parts, rows, tiles, x, dz, padding, scratch):
     """The sums over one part for one block of output channels: dw (3, 3, C, K), then db (K,)."""
     (images, p, q, k), c, size = dz.shape, x.shape[3], x.itemsize
     part, at = chunk % parts, chunk // parts * COLUMNS
@@ -346,18 +387,22 @@ def _part_chunk(chunk, parts, rows, tiles, x, dz, padding, scratch):
     flags = 0
     while first < stop:
         last = first + _share(stop - first, rows)
-        count = (last - first) * across
-        _tiles(INPUT, x, 0, c, first, last, down, across, padding, 4, v, c, width, v_matrix, 0)
-        _tiles(GRADIENT, dz, at, channels, first, last, down, across, (0, 0), 2, z, width, count * width, z_matrix, 0)
+        down_block = _terms(like, last - first)  # pairs are of tiles, the other one so many rows further
+        middle, count = first + down_block, down_block * across
+        _tiles(like, INPUT, x, 0, c, first, middle, down, across, padding, 4, v, c, width, v_matrix, 0,
+               0, c, down_block, last)  # fmt: skip
+        _tiles(like, GRADIENT, dz, at, channels, first, middle, down, across, (0, 0), 2, z, width, count * width,
+               z_matrix, 0, 0, channels, down_block, last)  # fmt: skip
         for j in range(0, channels, width):
             for i in range(16):
-                gemm(x, c, min(width, channels - j), 1, count, v + i * v_matrix * size, 1, 0, c,
+                gemm(like, c, min(width, channels - j), 1, count, v + i * v_matrix * size, 1, 0, c,
                      z + (i * z_matrix + j * count) * size, 0, width, sums + (i * c * k + j) * size, k,
                      0, flags)  # fmt: skip
-            gemm(x, 1, min(width, channels - j), 1, count, one(x), 0, 0, 0,  # product 5 sums up a tile's gradients
+            gemm(like, 1, min(width, channels - j), 1, count, one(like), 0, 0, 0,  # product 5 sums up a tile's gradients
                  z + (5 * z_matrix + j * count) * size, 0, width, db + j * size, k, 0, flags)  # fmt: skip
         first, flags = last, ACCUMULATE
     for i in range(c):  # in place: a vector is read before it is written
         row = sums + i * k * size
-        _transform(x, SUMS, channels, row, 4 * c * k, c * k, row, 3 * c * k, c * k, width, 0, 0, 0, 0, 0)
+        _transform(like, SUMS, channels, row, 4 * c * k, c * k, row, 3 * c * k, c * k, width, 0, 0, 0, 0, 0,
+                   0, 0, 0, 0)  # fmt: skip
     copy(x, 1, channels, db, k, sums + 9 * c * k * size, k)
