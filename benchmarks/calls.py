@@ -33,14 +33,14 @@ def dense_call(operation: str, shape: Dense, bias: bool = True) -> Call:
     """One of the three products of a dense layer without activation."""
     n, c, k = shape.n, shape.c, shape.k
     b = normal(k if bias else 0, seed=3)
+    wanted = scratch(kernels.dense_scratch_size(n, c, k))
     if operation == "dense_forward":
-        return Call(operation, normal(n, c), normal(c, k, seed=1), b, 0, 0.0, blank(n, k))
+        return Call(operation, normal(n, c), normal(c, k, seed=1), b, 0, 0.0, wanted, blank(n, k), scratch=5)
     if operation == "dense_weight_gradient":
-        wanted = scratch(kernels.dense_scratch_size(n, c, k))
         return Call(
             operation, normal(n, c), normal(n, k, seed=2), wanted, blank(c, k), blank(b.size), outputs=2, scratch=2
         )
-    return Call(operation, normal(n, k, seed=2), normal(c, k, seed=1), blank(n, c))
+    return Call(operation, normal(n, k, seed=2), normal(c, k, seed=1), wanted, blank(n, c), scratch=2)
 
 
 def conv_call(operation: str, shape: Conv) -> Call:

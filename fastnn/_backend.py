@@ -8,17 +8,20 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
-from fastnn._typing import Array
+from fastnn._typing import Array, Precision
 
 _recorder: ContextVar[Any] = ContextVar("recorder", default=None)
 
 
-def operations(backend: str) -> Any:
+def operations(backend: str, precision: Precision = "full") -> Any:
     """Operations of a backend: `fastnn.kernels` for "numba", `fastnn.reference` for "numpy"; a tape within `recording`.
 
-    Numba is imported by the first call that asks for it. Raises ValueError for any other name.
+    precision: "bf16" for the products of dense layers and convolutions in the module `bf16` of each.
+    Numba is imported by the first call that asks for it. Raises ValueError for any other name, RuntimeError where the
+    CPU has no products of bf16.
     """
-    return _recorder.get() or _module(backend)
+    tape, module = _recorder.get(), _module(backend, precision)
+    return module if tape is None else tape.on(module)
 
 
 @contextmanager
@@ -52,14 +55,23 @@ def update() -> None:
 
 
 @cache
-def _module(backend: str) -> Any:
+def _module(backend: str, precision: Precision) -> Any:
     if backend == "numpy":
         from fastnn import reference
+        from fastnn.reference import bf16
 
-        return reference
+        return reference if precision == "full" else bf16
     if backend == "numba":
         from fastnn import _threads, kernels
 
         _threads.prepare()
-        return kernels
+        return kernels if precision == "full" else _compiled_bf16()
     raise ValueError(f"backend must be 'numba' or 'numpy', got {backend!r}")
+
+
+def _compiled_bf16() -> Any:
+    from fastnn.kernels import _simd, bf16
+
+    if not _simd.HAS_BF16:
+        raise RuntimeError("fastnn: precision 'bf16' needs a CPU with AVX512_BF16, or backend 'numpy'")
+    return bf16

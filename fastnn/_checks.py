@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._typing import Array, ArrayLike, Backend, Pair, Seed, Shape
+from fastnn._typing import Array, ArrayLike, Backend, Pair, Precision, Seed, Shape
 
 FLOAT_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 _ROWS_AT_ONCE = 4096
@@ -211,6 +211,14 @@ def backend(owner: str, value: object) -> Backend:
     """ "numba" or "numpy"."""
     choice(owner, "backend", value, ("numba", "numpy"))
     return "numpy" if value == "numpy" else "numba"
+
+
+def precision(owner: str, value: object, dtype: np.dtype[Any]) -> Precision:
+    """ "full", or for float32 "bf16"."""
+    choice(owner, "precision", value, ("full", "bf16"))
+    if value == "bf16" and dtype != np.float32:
+        raise ValueError(f"{owner}: precision must be 'full' for dtype {dtype}, got 'bf16'")
+    return "bf16" if value == "bf16" else "full"
 
 
 def seed(owner: str, value: object) -> Seed:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn._fusion import fused
-from fastnn._typing import Array, ArrayLike, Backend, Seed, Shape
+from fastnn._typing import Array, ArrayLike, Backend, Precision, Seed, Shape
 from fastnn.layers._base import Layer
 from fastnn.layers._buffers import Scratch, aligned
 from fastnn.layers._parameters import assign
@@ -34,6 +34,7 @@ class Network:
         *,
         dtype: Any = None,
         backend: Backend | None = None,
+        precision: Precision | None = None,
         seed: Seed = None,
         class_names: Sequence[str] | None = None,
     ) -> None:
@@ -47,7 +48,7 @@ class Network:
         self.rng = np.random.default_rng(_checks.seed(OWNER, seed))
         seeds = [None] * len(self.layers) if seed is None else self.rng.spawn(len(self.layers))
         for layer, own in zip(self.layers, seeds, strict=True):
-            layer.place(dtype=dtype, backend=backend, seed=own)
+            layer.place(dtype=dtype, backend=backend, precision=precision, seed=own)
         self.dtype = self.layers[0].dtype
         if any(layer.dtype != self.dtype for layer in self.layers):
             got = ", ".join(layer.dtype.name for layer in self.layers)

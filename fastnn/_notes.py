@@ -50,4 +50,5 @@ NOTES = {
     "training.threads": "Number of threads; results do not depend on it. 0: all cores.",
     "training.backend": "Compiled kernels, or plain NumPy.",
     "training.dtype": "Float type of the weights.",
+    "training.precision": "full, or bf16: faster products of rounded numbers, where the CPU has them.",
 }

@@ -61,10 +61,9 @@ class Recorded:
 
     def _tape(self) -> tuple[Any, AbstractContextManager[None]]:
         """A new tape, and the context in which operations run on it."""
-        from fastnn import kernels
         from fastnn.kernels._tape import Tape
 
-        tape = Tape(kernels)
+        tape = Tape()
         return tape, recording(tape)
 
     def _keep(self, tape: Any, live_arrays: Sequence[Array]) -> None:

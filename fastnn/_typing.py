@@ -10,6 +10,7 @@ import numpy.typing as npt
 Array: TypeAlias = npt.NDArray[Any]
 ArrayLike: TypeAlias = npt.ArrayLike
 Backend: TypeAlias = Literal["numba", "numpy"]
+Precision: TypeAlias = Literal["full", "bf16"]
 Shape: TypeAlias = tuple[int, ...]
 Pair: TypeAlias = tuple[int, int]
 Seed: TypeAlias = int | np.random.Generator | None

@@ -46,39 +46,38 @@ _ROWS = 4
 _IMAGE = (8, 8, 2)
 
 
-def run(case: str, dtype: str, backend: Backend = "numba") -> None:
-    """Run one of CASES with float type `dtype`."""
-    CASES[case](dtype, backend)
+def run(case: str, kind: str, backend: Backend = "numba") -> None:
+    """Run one of CASES with a kind of numbers: "float32", "float64", or "bf16" for the products of float32."""
+    CASES[case](kind, backend)
 
 
-def missing(case: str, dtype: str) -> list[tuple[str, float]]:
+def missing(case: str, kind: str) -> list[tuple[str, float]]:
     """Run the case, and return what had to be compiled and the seconds that took."""
     from fastnn.kernels import _jit
 
     before = len(_jit.compilations)
-    run(case, dtype)
+    run(case, kind)
     return _jit.compilations[before:]
 
 
 def _network(name: str) -> Callable[[str, Backend], None]:
-    def case(dtype: str, backend: Backend) -> None:
+    def case(kind: str, backend: Backend) -> None:
         usual = Settings()
         for optimizer in OPTIMIZERS:
-            layers = NETWORKS[name](_IMAGE, 3)
-            model = Sequential(layers, _IMAGE, dtype=dtype, backend=backend, seed=0)
+            model = _model(NETWORKS[name](_IMAGE, 3), kind, backend)
             labels = np.arange(_ROWS) % 3
             _train(model, OptimizerSettings(optimizer).make(usual.schedule, usual.clipping), None, labels)
 
     return case
 
 
-def _images(dtype: str, backend: Backend) -> None:
+def _images(kind: str, backend: Backend) -> None:
     """The layers of images, with a loss that weighs its classes and one-hot targets."""
     layers: list[Layer] = [
         Conv2D(None, 4, 3, padding="same", activation="gelu"), BatchNorm(), ReLU(), AvgPool2D(2), MaxPool2D(2),
         Residual([Conv2D(None, 4, 1), BatchNorm()]), Dropout(0.5), GlobalAvgPool2D(), Dense(None, 3),
     ]  # fmt: skip
-    model = Sequential(layers, _IMAGE, dtype=dtype, backend=backend, seed=0)
+    model = _model(layers, kind, backend)
     one_hot = np.eye(3)[np.arange(_ROWS) % 3]
     _train(model, AdamW(0.001, clip_norm=1.0), SoftmaxCrossEntropy(class_weights=[1, 2, 3]), one_hot)
     model.eval()  # the gradient of a network whose statistics stay as they are
@@ -86,20 +85,20 @@ def _images(dtype: str, backend: Backend) -> None:
     model.backward(np.zeros_like(output))
 
 
-def _augmented(dtype: str, backend: Backend) -> None:
+def _augmented(kind: str, backend: Backend) -> None:
     """Every change of images, with mixed targets."""
     augmentation = Augmentation(shift=1, rotate=10, elastic=(4, 2), cutout=2, mixup=0.2, seed=0)
-    model = Sequential([Flatten(), Dense(None, 3)], _IMAGE, dtype=dtype, backend=backend, seed=0)
+    model = _model([Flatten(), Dense(None, 3)], kind, backend)
     _train(model, AdamW(0.001), None, np.arange(_ROWS) % 3, augmentation)
 
 
-def _vectors(dtype: str, backend: Backend) -> None:
+def _vectors(kind: str, backend: Backend) -> None:
     """The other layers, with the losses of plain values and of yes or no."""
-    even = (np.arange(_ROWS) % 2).astype(dtype)
+    even = np.arange(_ROWS) % 2.0
     trainings: list[tuple[Optimizer, Loss, Array]] = [
         (SGD(0.01, clip_value=1.0), MeanSquaredError(), even),
         (SGD(0.01, clip_norm=1.0), BinaryCrossEntropy(), even),
-        (SGD(0.01, clip_global_norm=1.0), MeanSquaredError(), np.eye(_ROWS, dtype=dtype)),
+        (SGD(0.01, clip_global_norm=1.0), MeanSquaredError(), np.eye(_ROWS)),
     ]
     for optimizer, loss, targets in trainings:
         layers: list[Layer] = [
@@ -107,8 +106,7 @@ def _vectors(dtype: str, backend: Backend) -> None:
             Clip(-1, 1), Dropout(0.5), Residual([Dense(None, 8)]), Softmax(), LogSoftmax(), Reshape((8,)),
             Dense(None, targets[0].size),
         ]  # fmt: skip
-        model = Sequential(layers, _IMAGE, dtype=dtype, backend=backend, seed=0)
-        _train(model, optimizer, loss, targets)
+        _train(_model(layers, kind, backend), optimizer, loss, targets)
 
 
 CASES: dict[str, Callable[[str, Backend], None]] = {
@@ -117,6 +115,13 @@ CASES: dict[str, Callable[[str, Backend], None]] = {
     "vectors": _vectors,
     **{name: _network(name) for name in NETWORKS},
 }
+BF16_CASE = "cnn"  # has every operation that differs from float32's
+
+
+def _model(layers: list[Layer], kind: str, backend: Backend) -> Sequential:
+    if kind == "bf16":
+        return Sequential(layers, _IMAGE, backend=backend, precision="bf16", seed=0)
+    return Sequential(layers, _IMAGE, dtype=kind, backend=backend, seed=0)
 
 
 def _train(

@@ -16,7 +16,7 @@ from fastnn._recorded import Recorded
 from fastnn._step import Steps
 from fastnn._summary import summary_text
 from fastnn._targets import Targets, binary_targets, class_targets, score, value_targets
-from fastnn._typing import Array, ArrayLike, Backend, Seed
+from fastnn._typing import Array, ArrayLike, Backend, Precision, Seed
 from fastnn.errors import DivergenceError
 from fastnn.layers import Sigmoid, Softmax
 from fastnn.layers._base import Layer
@@ -40,6 +40,8 @@ class Sequential(Network):
     layers: Layer objects, each used once.
     input_shape: shape of one sample, without N; None leaves it to the first data.
     dtype, backend: set on every layer; None leaves each layer its own (dtypes must agree).
+    precision: set on the dense layers and convolutions; None leaves each its own. "bf16" makes their products
+    faster and rounder: see `Dense`.
     seed: for initial weights and dropout of the layers that have no seed of their own, and for shuffling.
     class_names: one name per class, kept by `save`.
 
@@ -56,6 +58,7 @@ class Sequential(Network):
         *,
         dtype: Any = None,
         backend: Backend | None = None,
+        precision: Precision | None = None,
         seed: Seed = None,
         class_names: Sequence[str] | None = None,
     ) -> None:
@@ -65,7 +68,9 @@ class Sequential(Network):
         self._accuracy = np.zeros(1)
         self._loss: Loss | None = None
         self._optimizer: Optimizer | None = None
-        super().__init__(layers, input_shape, dtype=dtype, backend=backend, seed=seed, class_names=class_names)
+        super().__init__(
+            layers, input_shape, dtype=dtype, backend=backend, precision=precision, seed=seed, class_names=class_names
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {"_recordings": {}}  # recorded on this model's own arrays

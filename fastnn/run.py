@@ -85,7 +85,9 @@ def build(settings: Settings, data: Data) -> Sequential:
     """The untrained network of settings for data, compiled."""
     shape, names, how = data.training[0].shape[1:], data.class_names, settings.training
     layers = settings.network.layers(shape, len(names))
-    model = Sequential(layers, shape, dtype=how.dtype, backend=how.backend, seed=how.seed, class_names=names)
+    model = Sequential(
+        layers, shape, dtype=how.dtype, backend=how.backend, precision=how.precision, seed=how.seed, class_names=names
+    )
     weights = settings.loss.class_weights
     if weights == "balanced":
         weights = _balanced(data.training[1], len(names))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from fastnn import __version__, _checks, _files, _toml, networks
 from fastnn._notes import NOTES
 from fastnn._tables import OWNER, Named, Table, keywords, setting, unknown
-from fastnn._typing import Backend, Shape
+from fastnn._typing import Backend, Precision, Shape
 from fastnn.errors import SettingsError
 from fastnn.layers import Layer
 from fastnn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
@@ -183,6 +183,7 @@ class TrainingSettings(Table):
     threads: int = setting(0, _count)
     backend: Backend = setting("numba", partial(_checks.choice, allowed=("numba", "numpy")))
     dtype: str = setting("float32", partial(_checks.choice, allowed=("float32", "float64")))
+    precision: Precision = setting("full", partial(_checks.choice, allowed=("full", "bf16")))
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ def dense_scratch_size(n, c, k):
     return 0
 
 
-def dense_forward(x, w, b, activation, alpha, y):
+def dense_forward(x, w, b, activation, alpha, scratch, y):
     for n, k in itertools.product(*map(range, y.shape)):
         z = sum(x[n] * w[:, k]) + (b[k] if b.size else 0.0)
         y[n, k] = FUNCTIONS[activation](float(z), alpha)
@@ -142,7 +142,7 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
         db[k] = sum(dz[:, k])
 
 
-def dense_input_gradient(dz, w, dx):
+def dense_input_gradient(dz, w, scratch, dx):
     for n, c in itertools.product(*map(range, dx.shape)):
         dx[n, c] = sum(dz[n] * w[c])
 

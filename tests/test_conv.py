@@ -11,7 +11,7 @@ from checks.memory import guarded_end, guarded_start
 from hypothesis import given
 
 from fastnn import kernels, reference
-from fastnn.kernels.conv import _is_winograd
+from fastnn.kernels.conv import is_winograd
 
 
 @pytest.mark.parametrize("place", [guarded_end, guarded_start])
@@ -52,7 +52,7 @@ def test_gradients_of_winograd_shapes(case):
 @pytest.mark.parametrize("case", conv.CONV2D_EXAMPLES, ids=str)
 def test_examples_take_the_path_they_are_for(case):
     x, w, _, dz = case.arrays()
-    chosen = _is_winograd.py_func(dz.shape, w.shape, case.stride, case.dilation, case.groups)
+    chosen = is_winograd.py_func(dz.shape, w.shape, case.stride, case.dilation, case.groups)
     assert chosen == (replace(case, dtype="float32") in conv.WINOGRAD_EXAMPLES)
 
 

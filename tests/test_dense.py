@@ -49,9 +49,10 @@ def threaded_outputs():
     for n, c, k in [(32, 784, 256), (300, 1500, 530), (1500, 270, 530), (2000, 7, 33)]:
         x, w, b, dz = dense.DenseCase(n, c, k).arrays()
         y, dw, db, dx = (blank(a.shape, "float32") for a in (dz, w, b, x))
-        kernels.dense_forward(x, w, b, 9, 0.0, y)
-        kernels.dense_weight_gradient(x, dz, blank(kernels.dense_scratch_size(n, c, k), "float32"), dw, db)
-        kernels.dense_input_gradient(dz, w, dx)
+        scratch = blank(kernels.dense_scratch_size(n, c, k), "float32")
+        kernels.dense_forward(x, w, b, 9, 0.0, scratch, y)
+        kernels.dense_weight_gradient(x, dz, scratch, dw, db)
+        kernels.dense_input_gradient(dz, w, scratch, dx)
         yield from (y, dw, db, dx)
 
 

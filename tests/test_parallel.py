@@ -34,7 +34,7 @@ wrong = []
 def work():
     y = np.zeros((200, 400), np.float32)
     for _ in range(200):
-        kernels.dense_forward(x, w, w[0, :0], 0, 0.0, y)
+        kernels.dense_forward(x, w, w[0, :0], 0, 0.0, w[0, :0], y)
         if not (y == 300).all():
             wrong.append(y)
 crowd = [threading.Thread(target=work) for _ in range(3)]
@@ -55,11 +55,11 @@ import numpy as np
 from fastnn import get_num_threads, kernels, set_num_threads
 x, w = np.ones((200, 300), np.float32), np.ones((300, 400), np.float32)
 y = np.zeros((200, 400), np.float32)
-kernels.dense_forward(x, w, w[0, :0], 0, 0.0, y)
+kernels.dense_forward(x, w, w[0, :0], 0, 0.0, w[0, :0], y)
 child = os.fork()
 if child == 0:
     y[:] = 0
-    kernels.dense_forward(x, w, w[0, :0], 0, 0.0, y)
+    kernels.dense_forward(x, w, w[0, :0], 0, 0.0, w[0, :0], y)
     try:
         set_num_threads(2)
     except ValueError as error:
@@ -78,7 +78,7 @@ def test_workers_come_back_after_a_rest():
     x, w, y = np.ones((200, 300), np.float32), np.ones((300, 400), np.float32), np.zeros((200, 400), np.float32)
     for _ in range(3):
         y[:] = 0
-        kernels.dense_forward(x, w, w[0, :0], 0, 0.0, y)
+        kernels.dense_forward(x, w, w[0, :0], 0, 0.0, w[0, :0], y)
         assert (y == 300).all()
         time.sleep(0.02)  # workers sleep after about 0.1 ms
 

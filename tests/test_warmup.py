@@ -15,6 +15,7 @@ from fastnn import _backend, _warmup, kernels, reference
 from fastnn.cli import main
 from fastnn.cli import warmup as command
 from fastnn.kernels import _cache
+from fastnn.reference import bf16
 
 PROJECT = Path(__file__).parents[1]
 FIRST_STEPS = """
@@ -32,14 +33,14 @@ print(_jit.compilations)
 
 
 class Names:
-    """The reference's operations; remembers which were called."""
+    """Remembers which of the reference's operations were called: those of one module."""
 
-    def __init__(self):
-        self.called = set()
+    def __init__(self, module):
+        self.module, self.called = module, set()
 
-    def __getattr__(self, name):
-        self.called.add(name)
-        return getattr(reference, name)
+    def on(self, operations):
+        names = self.called if operations is self.module else set()
+        return Recorded(operations, names)
 
     def live(self, value, following):
         return value
@@ -51,16 +52,31 @@ class Names:
         pass
 
 
-def called_by(cases):
-    names = Names()
+class Recorded:
+    """One module's operations."""
+
+    def __init__(self, operations, called):
+        self.operations, self.called = operations, called
+
+    def __getattr__(self, name):
+        self.called.add(name)
+        return getattr(self.operations, name)
+
+
+def called_by(cases, kind="float32", module=reference):
+    names = Names(module)
     with _backend.recording(names):
         for case in cases:
-            _warmup.run(case, "float32", "numpy")
+            _warmup.run(case, kind, "numpy")
     return names.called
 
 
 def test_the_cases_call_every_operation():
     assert called_by(_warmup.CASES) == set(kernels.__all__)
+
+
+def test_the_case_of_bf16_calls_every_operation():
+    assert called_by([_warmup.BF16_CASE], "bf16", bf16) == set(bf16.__all__)
 
 
 def test_the_check_can_fail():

@@ -109,14 +109,14 @@ def describe(name: str, arguments: Sequence[Any]) -> Operation:
     """The call of an operation in numbers."""
     arrays = _arrays(arguments)
     traffic = sum(a.nbytes for a in arrays)
+    # The scratch array is as large as the largest layer's: count what this one needs of it as no traffic.
+    given = sum(a.nbytes for a in arrays if a.ndim > 1)
     if name in PRODUCTS:
         (n, c), k = _dense_shape(name, arrays)
         columns = {"dense_forward": k, "dense_weight_gradient": k, "dense_input_gradient": n}[name]
-        return Operation(name, name, 2.0 * n * c * k, traffic, _fill(columns, arrays[0]))
+        return Operation(name, name, 2.0 * n * c * k, given, _fill(columns, arrays[0]))
     if name in CONVOLUTIONS:
         pixels, weights, c, k = _conv_shape(name, arrays)
-        # The scratch array is as large as the largest layer's: count what this one needs of it as no traffic.
-        given = sum(a.nbytes for a in arrays if a.ndim > 1)
         return Operation(name, f"{name} {_width(c, k)}", 2.0 * pixels * weights / k, given)
     return Operation(name, "traffic", 0.0, traffic)
 
@@ -187,12 +187,12 @@ def calibrate() -> Machine:
     none, empty = np.empty(0, np.float32), np.empty
     flops = 2.0 * 128 * 512 * 256
     out, dw, dx = empty((128, 256), np.float32), empty((512, 256), np.float32), empty((128, 512), np.float32)
-    shares["dense_forward"] = flops / seconds(lambda: kernels.dense_forward(x, w, none, 0, 0.0, out)) / peak
+    shares["dense_forward"] = flops / seconds(lambda: kernels.dense_forward(x, w, none, 0, 0.0, none, out)) / peak
     scratch = none  # for few products only
     shares["dense_weight_gradient"] = (
         flops / seconds(lambda: kernels.dense_weight_gradient(x, dy, scratch, dw, none)) / peak
     )
-    shares["dense_input_gradient"] = flops / seconds(lambda: kernels.dense_input_gradient(dy, w, dx)) / peak
+    shares["dense_input_gradient"] = flops / seconds(lambda: kernels.dense_input_gradient(dy, w, none, dx)) / peak
     for width, (c, k, pixels) in _WIDTHS.items():
         shares.update({f"{name} {width}": share / peak for name, share in _convolutions(c, k, pixels, seconds).items()})
     traffic = []

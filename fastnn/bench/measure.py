@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastnn.bench.child import Child, SideError
-from fastnn.bench.peers import ONE_THREAD, OURS, TITLES, Peer, Unavailable
+from fastnn.bench.peers import FLOAT32, ONE_THREAD, OURS, TITLES, Peer, Unavailable
 from fastnn.bench.rows import Measured, Row, make_row
 from fastnn.bench.workloads import Work
 
 TOLERANCE = 1e-4  # of losses after float32 steps, and of probabilities, relative to the largest
+ROUNDED = 2e-2  # the same beside bf16
 GIVEN_UP = 2.0  # a variant that much slower than its peer's best in the first round gets no other round
 
 
@@ -50,11 +51,11 @@ class Entry:
         return float(self.child.ask("block", key=self.key, seconds=effort.block))
 
 
-def agree(peer: str, found: Sequence[Any], wanted: Sequence[Any]) -> None:
+def agree(peer: str, found: Sequence[Any], wanted: Sequence[Any], tolerance: float = TOLERANCE) -> None:
     """Raise SideError unless losses, or rows of probabilities, are equal up to rounding."""
     a, b = _flat(found), _flat(wanted)
     largest = max(map(abs, b))
-    if len(a) != len(b) or any(not abs(x - y) <= TOLERANCE * largest for x, y in zip(a, b, strict=True)):
+    if len(a) != len(b) or any(not abs(x - y) <= tolerance * largest for x, y in zip(a, b, strict=True)):
         numbers = ("[" + ", ".join(f"{x:.6g}" for x in values[:4]) + "]" for values in (a, b))
         raise SideError(f"{peer}: its results {next(numbers)} are not ours, {next(numbers)}")
 
@@ -107,13 +108,14 @@ class Bench:
         own = self._child(OURS, self.threads)
         entries = [Entry(own, "", Measured(OURS.name, "", self.threads))]
         wanted = own.ask("load", key="", work=work.id, variant="")
-        for peer in (*self.peers, ONE_THREAD):
+        for peer in (*self.peers, ONE_THREAD, FLOAT32):
             try:
                 for variant in peer.variants(work):
                     for threads in peer.counts(self.threads, work, variant):
                         child = self._child(peer, threads)
                         key = f"{variant} {threads}"
-                        agree(TITLES[peer.name], child.ask("load", key=key, work=work.id, variant=variant), wanted)
+                        found = child.ask("load", key=key, work=work.id, variant=variant)
+                        agree(TITLES[peer.name], found, wanted, ROUNDED if work.kind == "precision" else TOLERANCE)
                         entries.append(Entry(child, key, Measured(peer.name, variant, threads)))
             except Unavailable as reason:
                 self._leave_out(peer.name, str(reason))

@@ -44,7 +44,7 @@ def run(
     with Bench(peers, threads, effort, say) as bench:
         document = _empty(bench, threads, effort, peers)
         for work in works:
-            if reason := _left_out(work, threads, data_dir):
+            if reason := _left_out(work, threads, data_dir, document["machine"].get("features", "")):
                 bench.left_out[work.id] = reason
                 say(f"without {work.id}: {reason}")
             else:
@@ -77,9 +77,11 @@ def _empty(bench: Bench, threads: int, effort: Effort, peers: Sequence[Peer]) ->
     }  # fmt: skip
 
 
-def _left_out(work: Work, threads: int, data_dir: Path | None) -> str:
+def _left_out(work: Work, threads: int, data_dir: Path | None, features: str) -> str:
     if work.kind == "threads" and threads == 1:
         return "it needs two threads"
+    if work.kind == "precision" and "avx512bf16" not in features.split():
+        return "it needs a CPU with AVX512_BF16"
     if work.id == "mnist-99" and data_dir is None:
         return "neither --data-dir nor FASTNN_DATA names the folder of MNIST"
     return ""

@@ -10,11 +10,12 @@ from typing import Literal
 from fastnn.bench import nets
 from fastnn.bench.nets import Net
 
-Kind = Literal["train", "predict", "threads", "process"]
+Kind = Literal["train", "predict", "threads", "precision", "process"]
 GROUPS: dict[Kind, str] = {
     "train": "Training step",
     "predict": "Inference",
     "threads": "All threads against one",
+    "precision": "Products of bf16 against those of float32",
     "process": "Whole processes",
 }
 # Peers by what a figure calls them; "peer/variant" is one variant of a peer.
@@ -96,7 +97,7 @@ PROCESSES = {
 _BOTH = (*PYTORCH, "jax")
 _LATENCY = (ratio(1.0, ("onnxruntime",)),)
 _SCALING = (ratio(1.85, ("one-thread",)),)
-WORKS: tuple[Work, ...] = (
+_TRAINED = (
     *_train("mlp", nets.MLP, 8192, {
         32: (ratio(2.0, _BOTH), ratio(4.0, EAGER), ratio(4.0, ("numpy",))),
         128: (ratio(1.6, _BOTH), Figure("share", 0.70)),
@@ -110,6 +111,10 @@ WORKS: tuple[Work, ...] = (
         64: (ratio(1.3, PYTORCH), ratio(1.6, PYTORCH, "with Winograd"), Figure("share", 0.75)),
     }),
     *_train("resnet", nets.RESNET, 256, {64: ()}),
+)  # fmt: skip
+_BF16 = {"mlp-32", "mlp-128", "mlp-1024", "cnn-64", "vgg-64", "resnet-64"}
+WORKS: tuple[Work, ...] = (
+    *_TRAINED,
     Work("predict-mlp-1", "predict", nets.MLP, 1, figures=_LATENCY),
     Work("predict-lenet5-1", "predict", nets.LENET5, 1, figures=_LATENCY),
     Work("predict-mlp-10000", "predict", nets.MLP, 10_000),
@@ -117,6 +122,7 @@ WORKS: tuple[Work, ...] = (
     Work("predict-cnn-10000", "predict", nets.CNN, 10_000),
     Work("threads-cnn-64", "threads", nets.CNN, 64, 16, _SCALING),
     Work("threads-vgg-64", "threads", nets.VGG, 64, 4, _SCALING),
+    *(Work(f"bf16-{w.id}", "precision", w.net, w.batch, w.batches) for w in _TRAINED if w.id in _BF16),
     Work("mnist-99", "process", nets.MNIST_CNN, 64, figures=(ratio(4.0, EAGER),)),
     Work("first-step-warm", "process", nets.CNN, 64, figures=(Figure("seconds", 1.0),)),
     Work("first-step-empty", "process", nets.CNN, 64, figures=(Figure("seconds", 12.0),)),

@@ -113,6 +113,7 @@ FLAGS: dict[str, tuple[str, Any]] = {
     "training.threads": ("--threads", _AT_LEAST_1),
     "training.backend": ("--backend", click.Choice(["numba", "numpy"])),
     "training.dtype": ("--dtype", click.Choice(["float32", "float64"])),
+    "training.precision": ("--precision", click.Choice(["full", "bf16"])),
 }
 
 

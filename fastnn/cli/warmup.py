@@ -16,19 +16,22 @@ from fastnn.cli._group import debug_option
 
 @click.command(short_help="Compile all kernels into the cache.")
 @click.option("--float64", is_flag=True, help="Those for float64 too.")
+@click.option("--bf16", is_flag=True, help="Those for precision bf16 too.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Number of processes. Without it: one per core.")
 @click.option("--times", is_flag=True, help="Show what was compiled, and the seconds of each.")
 @debug_option
-def warmup(float64: bool, jobs: int | None, times: bool) -> None:
+def warmup(float64: bool, bf16: bool, jobs: int | None, times: bool) -> None:
     """Compile all kernels into the cache, so that no training has to wait for the compiler.
 
     What is there already is not compiled again. An interrupted warmup loses nothing of what it finished.
     """
-    from fastnn._warmup import CASES
+    from fastnn._warmup import BF16_CASE, CASES
 
     folder = _cache_folder()
     began = time.perf_counter()
-    work = [(case, dtype) for dtype in ("float32", "float64")[: 1 + float64] for case in CASES]
+    work = [(case, kind) for kind in ("float32", "float64")[: 1 + float64] for case in CASES]
+    if bf16:
+        work.append((BF16_CASE, "bf16"))
     compiled: list[tuple[str, float]] = []
     for found in _shown(_run(work, jobs or os.cpu_count() or 1), len(work)):
         compiled += found

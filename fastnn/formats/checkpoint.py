@@ -8,6 +8,7 @@ up in closed tables, so a file can name nothing else; nothing in it is executed.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -17,7 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from fastnn import __version__, _files, layers, losses
-from fastnn._typing import Array, Backend
+from fastnn._backend import operations
+from fastnn._recorded import layers_of
+from fastnn._typing import Array, Backend, Precision
 from fastnn.errors import CheckpointError
 from fastnn.layers import Layer
 from fastnn.model import Sequential
@@ -50,6 +53,8 @@ def save(model: Sequential, path: str | PathLike[str]) -> None:
 
 def load(path: str | PathLike[str], *, backend: Backend = "numba") -> Sequential:
     """The model that `save` wrote, in inference mode, its loss set; its layers use the given backend.
+
+    Layers of precision "bf16" get "full", with a warning, where the CPU has no products of bf16.
 
     Raises CheckpointError for a missing, damaged or foreign file, one written by a newer format version, an
     unknown layer, or arrays that do not fit the layers.
@@ -108,17 +113,30 @@ def _model(description: Mapping[str, Any], arrays: Mapping[str, Array], backend:
     if not isinstance(description["metadata"], dict):
         raise TypeError(f"metadata must be an object, got {description['metadata']!r}")
     stack = [layers.rebuild(each) for each in description["layers"]]
+    precision = _possible_precision(stack, backend)
     for number, layer in enumerate(stack):
         _check_shapes(f"{number}.", layer, arrays)
     model = Sequential(
-        stack, description["input_shape"], dtype=description["dtype"], backend=backend, class_names=names
-    )
+        stack, description["input_shape"], dtype=description["dtype"], backend=backend, precision=precision,
+        class_names=names,
+    )  # fmt: skip
     model.metadata = description["metadata"]
     model.set_weights(arrays)
     if description["loss"] is not None:
         model.compile(loss=_loss(description["loss"]))
     model.eval()
     return model
+
+
+def _possible_precision(stack: list[Layer], backend: Backend) -> Precision | None:
+    """None leaves each layer its own; "full", with a warning, where a layer asks for what this CPU cannot do."""
+    if any(getattr(layer, "precision", "full") == "bf16" for layer in layers_of(stack)):
+        try:
+            operations(backend, "bf16")
+        except RuntimeError as error:
+            warnings.warn(f"{error}; the model is loaded with precision 'full'", stacklevel=4)
+            return "full"
+    return None
 
 
 def _check_shapes(place: str, layer: Layer, arrays: Mapping[str, Array]) -> None:

@@ -6,6 +6,8 @@ arrays. An array of size 0 stands for "no array". Every operation has a twin of 
 `fastnn.reference`, and tests compare the two.
 
 Images are (N, H, W, C), convolution weights (R, S, C / groups, K), dense weights (C, K).
+
+The module `bf16` has the products of dense layers and convolutions once more, under the same names, faster and rounder.
 """
 
 from .activation import (

@@ -1,9 +1,9 @@
 """Calls of kernels written down once, and run again in one compiled call, without Python between them.
 
-A `Tape` has the operations' names. It runs an operation and remembers the call as a row: the address of a small
-function, and the words (addresses, shapes, numbers) that this function loads and passes to the kernel. `repeat` is a
-loop over the rows. So a training step of any model costs one call, and nothing is compiled for a model: each operation
-has its small function beside it, see `words_function` in `_jit.py`.
+`Tape.on` stands in for a module of operations. It runs an operation and remembers the call as a row: the address of a
+small function, and the words (addresses, shapes, numbers) that this function loads and passes to the kernel. `repeat`
+is a loop over the rows. So a training step of any model costs one call, and nothing is compiled for a model: each
+operation has its small function beside it, see `words_function` in `_jit.py`.
 
 What changes from step to step is *live*: an array whose data moves, as `finish` is told, or a `Live` number.
 """
@@ -43,7 +43,6 @@ class LiveFloat(float):
 class Tape:
     """Runs operations and writes them down. Every array that it saw stays alive with it, but for the live ones."""
 
-    operations: Any
     guard: int = 0
     update: int = 0
     first_of_update: int = 0  # of the live numbers
@@ -54,16 +53,9 @@ class Tape:
     numbers: list[LiveInt | LiveFloat] = field(default_factory=list)
     kept: list[tuple[Any, Any, tuple[Any, ...]]] = field(default_factory=list)
 
-    def __getattr__(self, name: str) -> Any:
-        operation = getattr(self.operations, name)
-        if not hasattr(operation, "overloads"):
-            return operation  # how much scratch something needs: no kernel
-
-        def write_down(*arguments: Any) -> None:
-            operation(*arguments)
-            self._add(operation, arguments)
-
-        return write_down
+    def on(self, operations: Any) -> _Recorder:
+        """A module's operations, each of which runs and is written down."""
+        return _Recorder(self, operations)
 
     def live(self, value: int | float, following: Callable[[int], Array]) -> LiveInt | LiveFloat:
         """The number as one that changes from step to step."""
@@ -80,7 +72,8 @@ class Tape:
         """The rows from here on, and their live numbers, belong to the steps that end with an update: see `repeat`."""
         self.update, self.first_of_update = len(self.rows), len(self.numbers)
 
-    def _add(self, operation: Any, arguments: tuple[Any, ...]) -> None:
+    def add(self, operation: Any, arguments: tuple[Any, ...]) -> None:
+        """Write down one call."""
         signature = tuple(operation.typeof_pyval(a) for a in arguments)
         compiled = operation.overloads[signature]
         self.kept.append((operation, compiled, arguments))
@@ -119,6 +112,23 @@ class Tape:
         rows, live = (np.array(table, np.int64) for table in (self.rows, places))
         words = np.array(self.words, np.int64)
         return Recording(rows.reshape(-1, 2), words, live.reshape(-1, 3), self.guard, self.update, self)
+
+
+@dataclass(frozen=True)
+class _Recorder:
+    tape: Tape
+    operations: Any
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self.operations, name)
+        if not hasattr(operation, "overloads"):
+            return operation  # how much scratch something needs: no kernel
+
+        def write_down(*arguments: Any) -> None:
+            operation(*arguments)
+            self.tape.add(operation, arguments)
+
+        return write_down
 
 
 @dataclass

@@ -1,23 +1,25 @@
 """The products of dense layers and convolutions with operands rounded to bf16, and sums in float32.
 
-An operand is copied once, as pairs of the numbers that meet the same partner in a sum: the first half of the sum's terms
-with the second half, so that two long rows of memory become one of pairs. From there on a pair is an element like a
-float32, half as many of them, and the kernels of dense.py, conv.py and winograd.py take them. Weights and everything
-else stay float32. Products that do not pay are those of float32.
+An operand is copied once, as pairs of the numbers that belong to two terms of a sum: the first half of the terms with
+the second half, so that two long rows of memory become one of pairs. From there on a pair is an element like a float32,
+only half as many, and the kernels of dense.py, conv.py and winograd.py take them. Weights and all else stay float32;
+where the copies do not pay, the products are those of float32.
 """
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
 
+from typing import Any
+
 from ._jit import kernel
 from ._memory import address, pair, pairs_in
 from ._parallel import run
 from ._windows import CHUNKS, bands
+from .conv import BLOCK, direct_weight_chunk, flip, forward_chunk, input_chunk, is_winograd, sum_chunk
 from .conv import conv2d_forward as full_conv2d_forward
 from .conv import conv2d_input_gradient as full_conv2d_input_gradient
 from .conv import conv2d_scratch_size as full_conv2d_scratch_size
 from .conv import conv2d_weight_gradient as full_conv2d_weight_gradient
-from .conv import direct_weight_chunk, flip, forward_chunk, input_chunk, is_winograd, sum_chunk
 from .dense import column_sums, input_product, product
 from .dense import dense_forward as full_dense_forward
 from .dense import dense_input_gradient as full_dense_input_gradient
@@ -26,21 +28,28 @@ from .dense import dense_weight_gradient as full_dense_weight_gradient
 from .winograd import winograd, winograd_weight_gradient
 
 LINE = 16  # elements in a cache line, at which each copy begins
-BLOCK = 64  # output channels in one chunk of the weight gradient
 
 
-def dense_scratch_size(n, c, k):
+def dense_scratch_size(n: int, c: int, k: int) -> int:
     """Return the number of elements that all three products want as scratch."""
-    return max(full_dense_scratch_size(n, c, k), _half(n) * (c + k), _half(c) * (n + k), _half(k) * (n + c)) + LINE
+    if not _dense_pays.py_func(n, c, k):
+        return int(full_dense_scratch_size(n, c, k))  # type: ignore[no-untyped-call]
+    return max(_half(n) * (c + k), _half(c) * (n + k), _half(k) * (n + c)) + LINE
 
 
-def _half(count):
+def _half(count: int) -> int:
     return (count + 1) // 2
 
 
 @kernel
 def _dense_pays(n, c, k):
-    return n >= 16 and c >= 16 and k >= 16
+    """Return whether the product is worth the copies.
+
+    Times of float32 by those of bf16, forward, weight gradient, input gradient: (1024, 784, 256) 1.9, 1.9, 1.9;
+    (128, 784, 256) 1.5, 1.6, 1.5; (32, 784, 256) 1.3, 1.4, 1.4; (128, 256, 128) 1.3, 1.2, 1.2. Not worth it:
+    (32, 256, 128) 0.8, 1.1, 0.9; (128, 64, 64) 0.9, 0.9, 0.9; (10000, 32, 16) 1.0, 0.6, 1.1.
+    """
+    return n >= 16 and min(c, k) >= 32 and n * c * k >= 1 << 21
 
 
 @kernel
@@ -53,8 +62,7 @@ def dense_forward(x, w, b, activation, alpha, scratch, y):
     half = (c + 1) // 2
     of_x = pairs_in(scratch, 0, (n, half))
     of_w = pairs_in(scratch, _whole(n * half), (half, k))
-    _pair(n, half, c - half, address(x, 0), of_x)
-    _pair(1, half * k, (c - half) * k, address(w, 0), of_w)
+    _pair((n, half, c - half), address(x, 0), of_x, (1, half * k, (c - half) * k), address(w, 0), of_w)
     product(of_x, n, k, half, address(of_x, 0), half, 1, address(of_w, 0), k, 1, address(y, 0),
             address(b, 0) if b.size > 0 else 0, activation, alpha)  # fmt: skip
 
@@ -69,8 +77,7 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
     half = (n + 1) // 2
     of_x = pairs_in(scratch, 0, (half, c))
     of_dz = pairs_in(scratch, _whole(half * c), (half, k))
-    _pair(1, half * c, (n - half) * c, address(x, 0), of_x)
-    _pair(1, half * k, (n - half) * k, address(dz, 0), of_dz)
+    _pair((1, half * c, (n - half) * c), address(x, 0), of_x, (1, half * k, (n - half) * k), address(dz, 0), of_dz)
     product(of_x, c, k, half, address(of_x, 0), 1, c, address(of_dz, 0), k, 1, address(dw, 0), 0, 0, 0.0)
     if db.size > 0:
         column_sums(dz, 0, n, db)
@@ -86,34 +93,45 @@ def dense_input_gradient(dz, w, scratch, dx):
     half = (k + 1) // 2
     of_dz = pairs_in(scratch, 0, (n, half))
     of_w = pairs_in(scratch, _whole(n * half), (c, half))
-    _pair(n, half, k - half, address(dz, 0), of_dz)
-    _pair(c, half, k - half, address(w, 0), of_w)
+    _pair((n, half, k - half), address(dz, 0), of_dz, (c, half, k - half), address(w, 0), of_w)
     input_product(of_dz, of_w, dx)
 
 
-def conv2d_scratch_size(x_shape, w_shape, y_shape, stride, padding, dilation, groups):
+def conv2d_scratch_size(
+    x_shape: Any, w_shape: Any, y_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> int:
     """Return the number of elements that all three passes want as scratch."""
-    full = full_conv2d_scratch_size(x_shape, w_shape, y_shape, stride, padding, dilation, groups)
-    if is_winograd.py_func(y_shape, w_shape, stride, dilation, groups):
+    placing = (stride, padding, dilation, groups)
+    full = int(full_conv2d_scratch_size(x_shape, w_shape, y_shape, *placing))  # type: ignore[no-untyped-call]
+    has_winograd = is_winograd.py_func(y_shape, w_shape, stride, dilation, groups)
+    if has_winograd or not _conv_pays.py_func(y_shape, w_shape, groups):
         return full
     (n, h, w, c), (taps_h, taps_w, cg, k), (_, p, q, _) = x_shape, w_shape, y_shape
     taps, outputs, inputs, kg = taps_h * taps_w, n * p * q, n * h * w, k // groups
     forward = inputs * groups * _half(cg) + taps * _half(cg) * k
     input_gradient = taps * cg * k + outputs * groups * _half(kg) + taps * _half(kg) * c
     weight_gradient = _half(n) * (h * w * c + p * q * k) + full
-    return max(full, forward, input_gradient, weight_gradient) + 2 * LINE
+    return int(max(full, forward, input_gradient, weight_gradient)) + 2 * LINE
 
 
 @kernel
-def _conv_pays(w_shape, groups):
-    return w_shape[2] >= 16 and w_shape[3] // groups >= 16
+def _conv_pays(y_shape, w_shape, groups):
+    """Return whether the passes are worth the copies.
+
+    Times of float32 by those of bf16, forward, weight gradient, input gradient, 64 images: 16x16 pixels from 32 to 64
+    channels, 5x5: 1.9, 1.9, 1.9; 64 to 64, 1x1: 1.7, 1.6, 1.6; 16 to 16, 5x5: 1.4, 1.4, 1.4. Of 10x10 pixels from 16 to
+    16 channels, 3x3, stride 2, 3.7 million multiply-adds: 1.0, 1.2, 1.1. Winograd's, whose limits are the same as for
+    float32: 16x16 pixels, 64 to 64: 1.7, 1.6, 1.7; 16 to 16: 1.3, 1.4, 1.3; direct ones would be slower than those.
+    """
+    (taps_h, taps_w, cg, k), (n, p, q, _) = w_shape, y_shape
+    return min(cg, k // groups) >= 16 and n * p * q * taps_h * taps_w * cg * k >= 1 << 22
 
 
 @kernel
 def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, scratch, y):
     """y (N, P, Q, K) = f(x (N, H, W, C) * w (R, S, C/groups, K) + b); padding: (top, left), the rest follows from y."""
-    (n, height, width, c), (taps_h, taps_w, cg, k) = x.shape, w.shape
-    if not _conv_pays(w.shape, groups):
+    (n, height, width, _), (taps_h, taps_w, cg, k) = x.shape, w.shape
+    if not _conv_pays(y.shape, w.shape, groups):
         full_conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, scratch, y)
         return
     if is_winograd(y.shape, w.shape, stride, dilation, groups):
@@ -123,8 +141,8 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
     half, taps = (cg + 1) // 2, taps_h * taps_w
     of_x = pairs_in(scratch, 0, (n, height, width, groups * half))
     of_w = pairs_in(scratch, _whole(of_x.size), (taps_h, taps_w, half, k))
-    _pair(n * height * width * groups, half, cg - half, address(x, 0), of_x)
-    _pair(taps, half * k, (cg - half) * k, address(w, 0), of_w)
+    _pair((n * height * width * groups, half, cg - half), address(x, 0), of_x,
+          (taps, half * k, (cg - half) * k), address(w, 0), of_w)  # fmt: skip
     cut = bands(n, y.shape[1])
     run(forward_chunk, n * cut, y.size * taps * cg // 16,
         (cut, of_x, of_w, b, stride, padding, dilation, groups, activation, alpha, y))  # fmt: skip
@@ -134,7 +152,7 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
 def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx):
     """dx (N, H, W, C) from dz (N, P, Q, K)."""
     (n, p, q, k), (taps_h, taps_w, cg, _) = dz.shape, w.shape
-    if not _conv_pays(w.shape, groups):
+    if not _conv_pays(dz.shape, w.shape, groups):
         full_conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         return
     flip(w, stride, padding, dilation, groups, scratch)
@@ -146,8 +164,8 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
     half = (kg + 1) // 2
     of_dz = pairs_in(scratch, _whole(w.size), (n, p, q, groups * half))
     of_w = pairs_in(scratch, _whole(w.size) + _whole(of_dz.size), (taps * half * c,))
-    _pair(n * p * q * groups, half, kg - half, address(dz, 0), of_dz)
-    _pair(taps, half * c, (kg - half) * c, address(scratch, 0), of_w)
+    _pair((n * p * q * groups, half, kg - half), address(dz, 0), of_dz,
+          (taps, half * c, (kg - half) * c), address(scratch, 0), of_w)  # fmt: skip
     cut = bands(n, dx.shape[1])
     run(input_chunk, n * cut, dz.size * taps * cg // 16,
         (cut, of_dz, w, stride, padding, dilation, groups, of_w, dx))  # fmt: skip
@@ -157,7 +175,7 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
 def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw, db):
     """dw (R, S, C/groups, K), db (K,) from x (N, H, W, C) and dz (N, P, Q, K)."""
     (n, height, width, c), (_, p, q, k) = x.shape, dz.shape
-    if not _conv_pays(dw.shape, groups):
+    if not _conv_pays(dz.shape, dw.shape, groups):
         full_conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw, db)
         return
     half = (n + 1) // 2
@@ -168,8 +186,8 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
         of_x = pairs_in(scratch, 0, (half, height, width, c))
         of_dz = pairs_in(scratch, _whole(of_x.size), (half, p, q, k))
         at = _whole(of_x.size) + _whole(of_dz.size)
-        _pair(1, of_x.size, (n - half) * height * width * c, address(x, 0), of_x)
-        _pair(1, of_dz.size, (n - half) * p * q * k, address(dz, 0), of_dz)
+        _pair((1, of_x.size, (n - half) * height * width * c), address(x, 0), of_x,
+              (1, of_dz.size, (n - half) * p * q * k), address(dz, 0), of_dz)  # fmt: skip
         blocks = groups * ((k // groups + BLOCK - 1) // BLOCK)
         run(direct_weight_chunk, parts * blocks, dz.size * dw.size // k // 16,
             (parts, of_x, of_dz, stride, padding, dilation, groups, scratch[at:], dw))  # fmt: skip
@@ -182,18 +200,25 @@ def _whole(count):
 
 
 @kernel
-def _pair(rows, columns, seconds, source, pairs):
-    """pairs[i, j] = (source[i, j], source[i, columns + j]): rows of `columns` and `seconds` float32, at an address."""
-    across = max(1, CHUNKS // rows)
-    run(_pair_chunk, min(rows, CHUNKS) * across, rows * columns, (across, rows, columns, seconds, source, pairs))
+def _pair(shape_a, a, of_a, shape_b, b, of_b):
+    """Copy both operands as pairs: of_a[i, j] = (a[i, j], a[i, columns + j]), shape_a = (rows, columns, seconds).
+
+    Their rows, at the addresses a and b, are `columns` and `seconds` float32.
+    """
+    run(_pair_chunk, 2 * CHUNKS, of_a.size + of_b.size,
+        (shape_a, a, address(of_a, 0), shape_b, b, address(of_b, 0), of_a))  # fmt: skip
 
 
 @kernel
-def _pair_chunk(chunk, across, rows, columns, seconds, source, pairs):
-    down, row = min(rows, CHUNKS), columns + seconds
-    i, j = chunk // across, chunk % across
-    first, last = i * rows // down, (i + 1) * rows // down
-    j0, j1 = _whole(j * columns // across), min(columns, _whole((j + 1) * columns // across))
-    at = source + (first * row + j0) * 4
-    pair(pairs, last - first, j1 - j0, min(j1, seconds) - j0, at, at + columns * 4, row,
-         address(pairs, first * columns + j0), columns)  # fmt: skip
+def _pair_chunk(chunk, shape_a, a, of_a, shape_b, b, of_b, like):
+    (rows, columns, seconds), source, to = (shape_a, a, of_a) if chunk < CHUNKS else (shape_b, b, of_b)
+    down = min(rows, CHUNKS)
+    across = CHUNKS // down
+    row, column = chunk % CHUNKS // across, chunk % CHUNKS % across
+    if row >= down:
+        return
+    first, last = row * rows // down, (row + 1) * rows // down
+    j0, j1 = _whole(column * columns // across), min(columns, _whole((column + 1) * columns // across))
+    source += (first * (columns + seconds) + j0) * 4
+    pair(like, last - first, j1 - j0, min(j1, seconds) - j0, source, source + columns * 4, columns + seconds,
+         to + (first * columns + j0) * 4, columns)  # fmt: skip

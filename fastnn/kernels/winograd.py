@@ -272,7 +272,8 @@ def _weight_chunk(chunk, like, c, k, w, to):
     width, matrix = PANEL // size, _matrix(depth, k)
     for i in range(chunk * depth // CHUNKS, (chunk + 1) * depth // CHUNKS):
         _transform(like, WEIGHTS, k, w + i * k * size, 3 * c * k, c * k, to + i * width * size, 4 * matrix, matrix,
-                   depth * width, 0, 0, 0, 0, 0, w + (i + depth) * k * size, k if i + depth < c else 0, 0, 0)  # fmt: skip
+                   depth * width, 0, 0, 0, 0, 0,
+                   w + (i + depth) * k * size, k if i + depth < c else 0, 0, 0)  # fmt: skip
 
 
 @kernel
@@ -398,7 +399,8 @@ def _part_chunk(chunk, like, parts, rows, tiles, x, dz, padding, scratch):
                 gemm(like, c, min(width, channels - j), 1, count, v + i * v_matrix * size, 1, 0, c,
                      z + (i * z_matrix + j * count) * size, 0, width, sums + (i * c * k + j) * size, k,
                      0, flags)  # fmt: skip
-            gemm(like, 1, min(width, channels - j), 1, count, one(like), 0, 0, 0,  # product 5 sums up a tile's gradients
+            # Product 5 sums up a tile's gradients.
+            gemm(like, 1, min(width, channels - j), 1, count, one(like), 0, 0, 0,
                  z + (5 * z_matrix + j * count) * size, 0, width, db + j * size, k, 0, flags)  # fmt: skip
         first, flags = last, ACCUMULATE
     for i in range(c):  # in place: a vector is read before it is written

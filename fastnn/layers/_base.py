@@ -8,7 +8,7 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn._backend import operations
-from fastnn._typing import Array, ArrayLike, Backend, Seed, Shape
+from fastnn._typing import Array, ArrayLike, Backend, Precision, Seed, Shape
 from fastnn.layers._buffers import Buffer, Scratch
 from fastnn.layers._parameters import Flat
 
@@ -158,8 +158,16 @@ class Layer:
     def needs_input_gradient(self, value: bool) -> None:
         self._needs_input_gradient = _checks.flag(type(self).__name__, "needs_input_gradient", value)
 
-    def place(self, *, dtype: Any = None, backend: Backend | None = None, seed: Seed = None) -> None:
-        """Change dtype (parameters are cast) or backend; a seed is taken only if the layer has none yet."""
+    def place(
+        self,
+        *,
+        dtype: Any = None,
+        backend: Backend | None = None,
+        precision: Precision | None = None,
+        seed: Seed = None,
+    ) -> None:
+        """Change dtype (parameters are cast), backend, or the precision of layers that have products; a seed is
+        taken only if the layer has none yet."""
         owner = type(self).__name__
         if backend is not None:
             self.backend = _checks.backend(owner, backend)

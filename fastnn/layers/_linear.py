@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _checks, initializers
-from fastnn._typing import Array, Shape
+from fastnn._backend import operations
+from fastnn._typing import Array, Backend, Precision, Seed, Shape
 from fastnn.layers import activation as activations
 from fastnn.layers._base import Layer
 from fastnn.layers._parameters import Parameter
@@ -25,6 +26,9 @@ class Linear(Layer):
     activation: None, a word such as "relu", or an activation layer; where the slope follows from the output
     (ReLU, LeakyReLU, ELU, Sigmoid, Tanh) it costs no extra pass. init: name, standard deviation, or function
     (shape, rng) -> array, see `fastnn.initializers`; biases start at 0.
+    precision: "full", products in dtype; or "bf16", for dtype float32: where that is faster, the numbers that
+    a product multiplies are rounded to 8 significant bits first, and still added in float32. Weights, gradients
+    and all else stay float32. Compiled it needs a CPU with AVX512_BF16: RuntimeError without.
     """
 
     weights = Parameter()
@@ -38,10 +42,12 @@ class Linear(Layer):
         bias: bool,
         activation: str | Layer | dict[str, Any] | None,
         init: str | float | initializers.Initializer,
+        precision: Precision,
         **common: Unpack[Common],
     ) -> None:
         super().__init__(**common)
         owner = type(self).__name__
+        self.precision: Precision = _checks.precision(owner, precision, self.dtype)
         self.bias = _checks.flag(owner, "bias", bias)
         self.parameter_names = ("weights", "biases") if bias else ("weights",)
         self.init = initializers.get(owner, init)
@@ -52,12 +58,31 @@ class Linear(Layer):
         if self.activation is not None:
             self.activation.release()
 
-    def place(self, *, dtype: Any = None, backend: Any = None, seed: Any = None) -> None:
+    def place(
+        self,
+        *,
+        dtype: Any = None,
+        backend: Backend | None = None,
+        precision: Precision | None = None,
+        seed: Seed = None,
+    ) -> None:
+        owner = type(self).__name__
+        wanted = self.dtype if dtype is None else _checks.float_dtype(owner, dtype)
+        self.precision = _checks.precision(owner, precision or self.precision, wanted)
         super().place(dtype=dtype, backend=backend, seed=seed)
         if self.activation is not None:
             self.activation.place(dtype=dtype, backend=backend)
 
+    def build(self, input_shape: Shape) -> None:
+        super().build(input_shape)
+        if self.precision != "full":
+            operations(self.backend, self.precision)  # tells early what the CPU cannot do
+
     # The three products
+
+    @property
+    def _products(self) -> Any:
+        return operations(self.backend, self.precision)
 
     def _product_shape(self, x: Array) -> Shape:
         """Shape of y."""
@@ -120,4 +145,5 @@ class Linear(Layer):
             "bias": self.bias,
             "activation": None if self.activation is None else activations.describe(self.activation),
             **({} if init is None else {"init": init}),
+            **({} if self.precision == "full" else {"precision": self.precision}),
         }

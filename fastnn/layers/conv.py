@@ -6,7 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks
-from fastnn._typing import Array, Pair, Shape
+from fastnn._typing import Array, Pair, Precision, Shape
 from fastnn.initializers import Initializer
 from fastnn.layers._base import Layer
 from fastnn.layers._linear import Linear
@@ -30,8 +30,8 @@ class Conv2D(Linear):
     padding: "valid" (none), "same" (P = ceil(H / stride), as in Keras: the odd pixel goes below and right),
     or the number of zero pixels on each side.
     groups: channels are cut into as many groups that do not see each other; groups=C is a depthwise
-    convolution. bias: False leaves the biases out. activation, init: see `Linear`. dtype, backend, seed: see
-    `Layer`.
+    convolution. bias: False leaves the biases out. activation, precision, init: see `Linear`. dtype, backend,
+    seed: see `Layer`.
     """
 
     def __init__(
@@ -46,9 +46,10 @@ class Conv2D(Linear):
         bias: bool = True,
         activation: str | Layer | dict[str, Any] | None = None,
         init: str | float | Initializer = "he_normal",
+        precision: Precision = "full",
         **common: Unpack[Common],
     ) -> None:
-        super().__init__(bias=bias, activation=activation, init=init, **common)
+        super().__init__(bias=bias, activation=activation, init=init, precision=precision, **common)
         own = type(self).__name__
         self.in_channels = _checks.optional_integer(own, "in_channels", in_channels, 1)
         self.out_channels = _checks.integer(own, "out_channels", out_channels, 1)
@@ -120,19 +121,19 @@ class Conv2D(Linear):
         return (x.shape[0], *self._frame(x.shape[1], x.shape[2])[1], self.out_channels)
 
     def _scratch_size(self, x: Array, y_shape: Shape) -> int:
-        return int(self._ops.conv2d_scratch_size(x.shape, self.weights.shape, y_shape, *self._placing(x.shape)))
+        return int(self._products.conv2d_scratch_size(x.shape, self.weights.shape, y_shape, *self._placing(x.shape)))
 
     def _placing(self, x_shape: Shape) -> tuple[Pair, Pair, Pair, int]:
         return self.stride, self._frame(x_shape[1], x_shape[2])[0], self.dilation, self.groups
 
     def _product(self, x: Array, biases: Array, code: int, alpha: float, scratch: Array, y: Array) -> None:
-        self._ops.conv2d_forward(x, self.weights, biases, *self._placing(x.shape), code, alpha, scratch, y)
+        self._products.conv2d_forward(x, self.weights, biases, *self._placing(x.shape), code, alpha, scratch, y)
 
     def _weight_gradient(self, x: Array, dz: Array, scratch: Array, dbiases: Array) -> None:
-        self._ops.conv2d_weight_gradient(x, dz, *self._placing(x.shape), scratch, self.dweights, dbiases)
+        self._products.conv2d_weight_gradient(x, dz, *self._placing(x.shape), scratch, self.dweights, dbiases)
 
     def _input_gradient(self, dz: Array, scratch: Array, dx: Array) -> None:
-        self._ops.conv2d_input_gradient(dz, self.weights, *self._placing(dx.shape), scratch, dx)
+        self._products.conv2d_input_gradient(dz, self.weights, *self._placing(dx.shape), scratch, dx)
 
     def _own_config(self) -> dict[str, Any]:
         return {

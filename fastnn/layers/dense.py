@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks
-from fastnn._typing import Array, Shape
+from fastnn._typing import Array, Precision, Shape
 from fastnn.initializers import Initializer
 from fastnn.layers._base import Layer
 from fastnn.layers._linear import Linear
@@ -20,7 +20,7 @@ class Dense(Linear):
     """y = f(x @ weights + biases): x (N, C), weights (C, K), biases (K,), y (N, K).
 
     in_features: C; None takes it from the first input. out_features: K. bias: False leaves the biases out.
-    activation, init: see `Linear`. dtype, backend, seed: see `Layer`.
+    activation, precision, init: see `Linear`. dtype, backend, seed: see `Layer`.
     """
 
     def __init__(
@@ -30,9 +30,10 @@ class Dense(Linear):
         bias: bool = True,
         activation: str | Layer | dict[str, Any] | None = None,
         init: str | float | Initializer = "he_normal",
+        precision: Precision = "full",
         **common: Unpack[Common],
     ) -> None:
-        super().__init__(bias=bias, activation=activation, init=init, **common)
+        super().__init__(bias=bias, activation=activation, init=init, precision=precision, **common)
         self.in_features = _checks.optional_integer("Dense", "in_features", in_features, 1)
         self.out_features = _checks.integer("Dense", "out_features", out_features, 1)
 
@@ -62,16 +63,16 @@ class Dense(Linear):
         return x.shape[0], self.out_features
 
     def _scratch_size(self, x: Array, y_shape: Shape) -> int:
-        return int(self._ops.dense_scratch_size(*x.shape, self.out_features))
+        return int(self._products.dense_scratch_size(*x.shape, self.out_features))
 
     def _product(self, x: Array, biases: Array, code: int, alpha: float, scratch: Array, y: Array) -> None:
-        self._ops.dense_forward(x, self.weights, biases, code, alpha, y)
+        self._products.dense_forward(x, self.weights, biases, code, alpha, scratch, y)
 
     def _weight_gradient(self, x: Array, dz: Array, scratch: Array, dbiases: Array) -> None:
-        self._ops.dense_weight_gradient(x, dz, scratch, self.dweights, dbiases)
+        self._products.dense_weight_gradient(x, dz, scratch, self.dweights, dbiases)
 
     def _input_gradient(self, dz: Array, scratch: Array, dx: Array) -> None:
-        self._ops.dense_input_gradient(dz, self.weights, dx)
+        self._products.dense_input_gradient(dz, self.weights, scratch, dx)
 
     def _own_config(self) -> dict[str, Any]:
         return {"in_features": self.in_features, "out_features": self.out_features, **super()._own_config()}

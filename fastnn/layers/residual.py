@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import _checks
-from fastnn._typing import Array, ArrayLike, Backend, Seed, Shape
+from fastnn._typing import Array, ArrayLike, Backend, Precision, Seed, Shape
 from fastnn.layers._base import Layer
 from fastnn.layers._buffers import Buffer, Scratch
 from fastnn.layers._parameters import Flat
@@ -94,11 +94,18 @@ class Residual(Layer):
         for layer in self.layers:
             layer.release()
 
-    def place(self, *, dtype: Any = None, backend: Backend | None = None, seed: Seed = None) -> None:
+    def place(
+        self,
+        *,
+        dtype: Any = None,
+        backend: Backend | None = None,
+        precision: Precision | None = None,
+        seed: Seed = None,
+    ) -> None:
         if seed is not None and self.seed is None:
             self._sow(seed)
         for layer in self.layers:
-            layer.place(dtype=dtype, backend=backend)
+            layer.place(dtype=dtype, backend=backend, precision=precision)
         super().place(dtype=dtype, backend=backend, seed=seed)
 
     def bind(self, parameters: Array, gradients: Array) -> None:

@@ -6,6 +6,8 @@ opponent in the benchmarks: NumPy as a good script would have it, with im2col, B
 The contract is the kernels' own: C-contiguous, writable arrays of one float dtype, outputs last and fully
 overwritten, nothing returned, nothing checked. An array that is not wanted (no bias, no momentum) has size 0.
 Unlike kernels, these functions allocate temporaries, and so need no scratch memory: the scratch sizes are 0.
+
+The module `bf16` is the twin of `fastnn.kernels.bf16`.
 """
 
 from .activation import (

@@ -10,11 +10,11 @@ from .activation import activation_forward
 
 
 def dense_scratch_size(n: int, c: int, k: int) -> int:
-    """Elements of the scratch array that `dense_weight_gradient` wants: none here."""
+    """Elements of the scratch array that serves all three products: none here."""
     return 0
 
 
-def dense_forward(x: Array, w: Array, b: Array, activation: int, alpha: float, y: Array) -> None:
+def dense_forward(x: Array, w: Array, b: Array, activation: int, alpha: float, scratch: Array, y: Array) -> None:
     """y (N, K) = f(x (N, C) @ w (C, K) + b (K,)); b of size 0: no bias."""
     np.matmul(x, w, out=y)
     if b.size:
@@ -30,6 +30,6 @@ def dense_weight_gradient(x: Array, dz: Array, scratch: Array, dw: Array, db: Ar
         np.sum(dz, axis=0, out=db)
 
 
-def dense_input_gradient(dz: Array, w: Array, dx: Array) -> None:
+def dense_input_gradient(dz: Array, w: Array, scratch: Array, dx: Array) -> None:
     """dx (N, C) = dz (N, K) @ w.T, with w (C, K)."""
     np.matmul(dz, w.T, out=dx)

@@ -1,7 +1,9 @@
 """Checks of the convolution's operations."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
+import naive
 import numpy as np
 from hypothesis import strategies as st
 
@@ -136,29 +138,20 @@ def _pair(draw: st.DrawFn, smallest: int, largest: int) -> Pair:
     return draw(st.integers(smallest, largest)), draw(st.integers(smallest, largest))
 
 
-def check_conv2d(ops: Operations, case: Conv2DCase, place: Place = plain) -> None:
+def check_conv2d(
+    ops: Operations, case: Conv2DCase, place: Place = plain, oracle: Operations = naive
+) -> None:
     """Forward and both gradients equal the oracle."""
     x, w, b, dz = case.arrays()
     dw, db, dx = blank(w.shape, case.dtype), blank(b.shape, case.dtype), blank(x.shape, case.dtype)
     scratch, y = case.scratch(ops), blank(dz.shape, case.dtype)
+    how: dict[str, Any] = {"scratch": True, "place": place, "oracle": oracle}
     fused = (*case.geometry, case.activation, case.alpha)
-    agree(ops, "conv2d_forward", x, w, b, *fused, scratch, y, scratch=True, terms=2 * w[..., 0].size, place=place)
-    pixels = dz[..., 0].size
+    agree(ops, "conv2d_forward", x, w, b, *fused, scratch, y, terms=2 * w[..., 0].size, **how)
     gradient = ("conv2d_weight_gradient", x, dz, *case.geometry, scratch, dw, db)
-    agree(ops, *gradient, outputs=2, scratch=True, terms=pixels, place=place)
+    agree(ops, *gradient, outputs=2, terms=dz[..., 0].size, **how)
     terms = w[:, :, 0].size // case.groups
-    agree(
-        ops,
-        "conv2d_input_gradient",
-        dz,
-        w,
-        *case.geometry,
-        scratch,
-        dx,
-        scratch=True,
-        terms=terms,
-        place=place,
-    )
+    agree(ops, "conv2d_input_gradient", dz, w, *case.geometry, scratch, dx, terms=terms, **how)
 
 
 def check_conv2d_gradients(ops: Operations, case: Conv2DCase) -> None:

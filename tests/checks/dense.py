@@ -60,13 +60,13 @@ def check_dense(
 ) -> None:
     """Forward and both gradients equal the oracle."""
     x, w, b, dz = case.arrays()
-    y = blank(dz.shape, case.dtype)
-    agree(ops, "dense_forward", x, w, b, case.activation, case.alpha, y, terms=2 * case.c, place=place, oracle=oracle)
-    scratch = blank(ops.dense_scratch_size(case.n, case.c, case.k), case.dtype)
+    y, scratch = blank(dz.shape, case.dtype), blank(ops.dense_scratch_size(case.n, case.c, case.k), case.dtype)
+    forward = ("dense_forward", x, w, b, case.activation, case.alpha, scratch, y)
+    agree(ops, *forward, scratch=True, terms=2 * case.c, place=place, oracle=oracle)
     dw, db, dx = blank(w.shape, case.dtype), blank(b.shape, case.dtype), blank(x.shape, case.dtype)
     gradient = ("dense_weight_gradient", x, dz, scratch, dw, db)
     agree(ops, *gradient, outputs=2, scratch=True, terms=case.n, place=place, oracle=oracle)
-    agree(ops, "dense_input_gradient", dz, w, dx, terms=case.k, place=place, oracle=oracle)
+    agree(ops, "dense_input_gradient", dz, w, scratch, dx, scratch=True, terms=case.k, place=place, oracle=oracle)
 
 
 def check_dense_gradients(ops: Operations, case: DenseCase) -> None:
@@ -74,12 +74,12 @@ def check_dense_gradients(ops: Operations, case: DenseCase) -> None:
     x, w, b, dz = replace(case, dtype="float64").arrays()
 
     def forward(x: Array, w: Array, b: Array) -> Array:
-        return run(ops.dense_forward, x, w, b, 0, 0.0, blank(dz.shape, x.dtype))[0]
+        return run(ops.dense_forward, x, w, b, 0, 0.0, scratch, blank(dz.shape, x.dtype), outputs=2)[1]
 
     scratch = blank(ops.dense_scratch_size(case.n, case.c, case.k), x.dtype)
     outputs = (blank(w.shape, x.dtype), blank(b.shape, x.dtype))
     _, dw, db = run(ops.dense_weight_gradient, x, dz, scratch, *outputs, outputs=3)
-    (dx,) = run(ops.dense_input_gradient, dz, w, blank(x.shape, x.dtype))
+    _, dx = run(ops.dense_input_gradient, dz, w, scratch, blank(x.shape, x.dtype), outputs=2)
     rng = np.random.default_rng(case.seed)
     slope(lambda x: np.vdot(forward(x, w, b), dz), x, dx, rng)
     slope(lambda w: np.vdot(forward(x, w, b), dz), w, dw, rng)

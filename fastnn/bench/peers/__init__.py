@@ -81,6 +81,10 @@ def _one_thread(work: Work) -> tuple[str, ...]:
     return ("",) if work.kind == "threads" else ()
 
 
+def _float32(work: Work) -> tuple[str, ...]:
+    return ("",) if work.kind == "precision" else ()
+
+
 def _pytorch(work: Work) -> tuple[str, ...]:
     layouts = ("contiguous", "channels_last") if _has(work, Conv) else ("eager",)
     if work.kind == "predict":
@@ -117,6 +121,7 @@ def _onnxruntime(work: Work) -> tuple[str, ...]:
 _SCAN_LIMIT = 2e9  # multiply-adds of a step; CNN at batch 128 has 1.5e9
 OURS = Peer("fastnn", "own", (), lambda work: ("",))
 ONE_THREAD = Peer("one-thread", "own", (), _one_thread, "one")
+FLOAT32 = Peer("float32", "own", (), _float32)
 PEERS = (
     Peer("numpy", "own", (), _measured),
     Peer("pytorch", "pytorch", ("torch",), _pytorch, "both"),
@@ -125,9 +130,9 @@ PEERS = (
     Peer("sklearn", "sklearn", ("scikit-learn",), _sklearn),
     Peer("onnxruntime", "onnxruntime", ("onnx", "onnxruntime"), _onnxruntime, "both"),
 )
-BY_NAME = {peer.name: peer for peer in (OURS, ONE_THREAD, *PEERS)}
+BY_NAME = {peer.name: peer for peer in (OURS, ONE_THREAD, FLOAT32, *PEERS)}
 TITLES = {
-    "fastnn": "fastnn", "one-thread": "one thread", "numpy": "NumPy", "pytorch": "PyTorch",
+    "fastnn": "fastnn", "one-thread": "one thread", "float32": "float32", "numpy": "NumPy", "pytorch": "PyTorch",
     "torch-compile": "torch.compile", "jax": "JAX", "sklearn": "scikit-learn", "onnxruntime": "onnxruntime",
 }  # fmt: skip
 

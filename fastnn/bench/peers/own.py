@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fastnn as fn
-from fastnn._typing import Array, Backend
+from fastnn._typing import Array, Backend, Precision
 from fastnn.bench import inputs, nets
 from fastnn.bench.nets import Net
 from fastnn.bench.workloads import Work
@@ -32,9 +32,9 @@ def _layer(part: nets.Part) -> fn.Layer:
     return fn.GlobalAvgPool2D() if isinstance(part, nets.GlobalPool) else fn.Flatten()
 
 
-def build(net: Net, weights: list[Array], backend: Backend) -> fn.Sequential:
+def build(net: Net, weights: list[Array], backend: Backend, precision: Precision = "full") -> fn.Sequential:
     """The network with the given weights."""
-    model = fn.Sequential(layers(net.parts), net.input_shape, backend=backend)
+    model = fn.Sequential(layers(net.parts), net.input_shape, backend=backend, precision=precision)
     for place, array in zip(model.parameter_slices.values(), weights, strict=True):
         model.parameters[place] = array.ravel()
     return model
@@ -43,10 +43,10 @@ def build(net: Net, weights: list[Array], backend: Backend) -> fn.Sequential:
 class Own:
     """A work on one of fastnn's backends."""
 
-    def __init__(self, work: Work, backend: Backend, *, seed: int = 0) -> None:
+    def __init__(self, work: Work, backend: Backend, precision: Precision = "full", *, seed: int = 0) -> None:
         self._work = work
         self._x, self._y = inputs.data(work)
-        self._model = build(work.net, inputs.weights(work.net, seed), backend)
+        self._model = build(work.net, inputs.weights(work.net, seed), backend, precision)
         self._compile(inputs.RATE)
 
     def _compile(self, rate: float) -> None:
@@ -76,7 +76,8 @@ class Own:
 
 
 def make(peer: str, work: Work, variant: str, threads: int) -> Own:
-    """A side of one of the three peers of this file; NumPy's threads are those of its BLAS."""
-    if peer != "numpy":
-        fn.set_num_threads(threads)
-    return Own(work, "numpy" if peer == "numpy" else "numba")
+    """A side of one of the four peers of this file; NumPy's threads are those of its BLAS."""
+    if peer == "numpy":
+        return Own(work, "numpy")
+    fn.set_num_threads(threads)
+    return Own(work, "numba", "bf16" if peer == "fastnn" and work.kind == "precision" else "full")
