@@ -29,11 +29,11 @@ def scratch(size: int) -> Array:
     return np.zeros(size, np.float32)
 
 
-def dense_call(operation: str, shape: Dense, bias: bool = True) -> Call:
+def dense_call(operation: str, shape: Dense, bias: bool = True, operations: Any = kernels) -> Call:
     """One of the three products of a dense layer without activation."""
     n, c, k = shape.n, shape.c, shape.k
     b = normal(k if bias else 0, seed=3)
-    wanted = scratch(kernels.dense_scratch_size(n, c, k))
+    wanted = scratch(operations.dense_scratch_size(n, c, k))
     if operation == "dense_forward":
         return Call(operation, normal(n, c), normal(c, k, seed=1), b, 0, 0.0, wanted, blank(n, k), scratch=5)
     if operation == "dense_weight_gradient":
@@ -43,14 +43,14 @@ def dense_call(operation: str, shape: Dense, bias: bool = True) -> Call:
     return Call(operation, normal(n, k, seed=2), normal(c, k, seed=1), wanted, blank(n, c), scratch=2)
 
 
-def conv_call(operation: str, shape: Conv) -> Call:
+def conv_call(operation: str, shape: Conv, operations: Any = kernels) -> Call:
     """One of the three passes of a convolution with bias, without activation."""
     x, dz = (shape.n, shape.pixels, shape.pixels, shape.c), (shape.n, shape.outputs, shape.outputs, shape.k)
     w = (shape.size, shape.size, shape.c // shape.groups, shape.k)
     geometry: tuple[Any, ...] = (
         (shape.stride, shape.stride), (shape.padding, shape.padding), (shape.dilation, shape.dilation), shape.groups,
     )  # fmt: skip
-    wanted = scratch(kernels.conv2d_scratch_size(x, w, dz, *geometry))
+    wanted = scratch(operations.conv2d_scratch_size(x, w, dz, *geometry))
     if operation == "conv2d_forward":
         return Call(
             operation,

@@ -13,7 +13,7 @@ from fastnn import kernels, reference
 from fastnn._system import describe
 from fastnn.bench.peak import Peak
 
-from .pairs import FULL, ONCE, Call, Effort, Pairs, Side, equal
+from .pairs import FULL, ONCE, ROUNDED, Call, Effort, Pairs, Side, equal
 from .shapes import Figures
 
 
@@ -45,6 +45,18 @@ class Compare:
         if multiply_adds:
             pairs.against_peak(self._peak(), multiply_adds)
         self.run(pairs, ours, label or call.operation, shape, figures)
+
+    def beside_full(self, call: Call, operations: Any, shape: object, figures: Figures) -> None:
+        """One operation of a module of rounded products, beside that of float32."""
+        (ours, results), (theirs, expected) = call.on(operations), call.on(kernels)
+        ours()
+        theirs()
+        equal(results, expected, ROUNDED)
+        pairs = Pairs(ours, theirs, ONCE if self.once else FULL)
+        self.benchmark.pedantic(ours, setup=pairs.round, rounds=pairs.effort.rounds)
+        medians = pairs.medians()
+        measured = {"ours": medians["ours"], "full": medians["theirs"], "full_ratio": medians["ratio"]}
+        self.note(call.operation, shape, figures, measured)
 
     def run(self, pairs: Pairs, ours: Side, operation: str, shape: object, figures: Figures) -> None:
         """Measure the pairs. The benchmark's own statistics are those of one more call of our side a round."""

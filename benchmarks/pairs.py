@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from fastnn.bench.peak import Peak
+from fastnn.layers._buffers import aligned
 
 Array = np.ndarray
 Side = Callable[[], object]
 SAMPLES = 10  # of a block; its result is their median
 TOLERANCE = 2e-5  # of float32 results, relative to the largest one: sums of up to 65,536 products
+ROUNDED = 1e-2  # the same of bf16 beside float32
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Call:
     def __init__(
         self, operation: str, *arguments: Any, outputs: int = 1, updated: int = 0, scratch: int | None = None
     ) -> None:
-        self.operation, self.arguments, self.outputs = operation, arguments, outputs
+        self.operation, self.arguments, self.outputs, self.scratch = operation, arguments, outputs, scratch
         arrays = [a for place, a in enumerate(arguments) if isinstance(a, Array) and place != scratch]
         self.bytes = sum(a.nbytes for a in arrays)
         self.updated_bytes = sum(a.nbytes for a in arrays[len(arrays) - updated :])
@@ -52,8 +54,10 @@ class Call:
     def on(self, operations: Any) -> tuple[Side, list[Array]]:
         """The call on copies of its arrays, with the operations of one backend; and the results."""
         function = getattr(operations, self.operation)
-        arguments = tuple(a.copy() if isinstance(a, Array) else a for a in self.arguments)
-        return lambda: function(*arguments), list(arguments[-self.outputs :])
+        arguments = [a.copy() if isinstance(a, Array) else a for a in self.arguments]
+        if self.scratch is not None:  # as layers have it
+            arguments[self.scratch] = aligned(self.arguments[self.scratch].shape, np.float32)
+        return lambda: function(*arguments), arguments[-self.outputs :]
 
     def copy(self) -> Side:
         """A plain copy of as much memory, half of it to the other half; and back for what the operation updates."""

@@ -14,11 +14,12 @@ Pair = tuple[int, int]
 class Figures:
     """What a row has to reach; 0: nothing is promised.
 
-    ratio: NumPy's time / ours. share: of the FMA peak. copy_ratio: our time / a plain copy's. Times in seconds;
-    extra: what our side takes longer than the other.
+    ratio: NumPy's time / ours; full_ratio: float32's / bf16's. share: of the FMA peak. copy_ratio: our time / a plain
+    copy's. Times in seconds; extra: what our side takes longer than the other.
     """
 
     ratio_least: float = 0.0
+    full_ratio_least: float = 0.0
     share_least: float = 0.0
     copy_ratio_most: float = 0.0
     ours_most: float = 0.0
@@ -173,6 +174,15 @@ GROUPED = [
     Conv(64, 32, 32, 32, groups=32), Conv(64, 16, 64, 64, groups=64), Conv(64, 16, 64, 64, size=5, groups=64),
     Conv(64, 16, 64, 64, groups=4), Conv(64, 16, 64, 64, dilation=2),
 ]  # fmt: skip
+
+# Products of bf16, beside those of float32
+BF16_DENSE = [Dense(32, 784, 256), Dense(128, 784, 256), Dense(1024, 784, 256), Dense(1024, 1024, 1024)]
+BF16_CONV = [
+    Conv(64, 14, 32, 64), Conv(64, 16, 64, 64), Conv(64, 8, 128, 128), Conv(64, 32, 32, 32), Conv(64, 16, 16, 16),
+    Conv(64, 16, 32, 64, size=5), Conv(64, 8, 128, 128, size=5), Conv(64, 16, 32, 64, stride=2),
+    Conv(64, 16, 64, 64, size=1),
+]  # fmt: skip
+BF16_FIGURES = Figures(full_ratio_least=1.2)
 
 # Memory-bound: a plain copy moves as many bytes. One shape lies in the caches of a core, one does not.
 AS_COPY = Figures(ratio_least=1.0, copy_ratio_most=1.5)

@@ -20,6 +20,8 @@ COLUMNS: list[tuple[str, str, Callable[[Any], str]]] = [
     ("ours", "fastnn", seconds),
     ("theirs", "NumPy", seconds),
     ("ratio", "times NumPy's speed", "{:.2f}".format),
+    ("full", "float32", seconds),
+    ("full_ratio", "times float32's speed", "{:.2f}".format),
     ("gflops", "GFLOP/s", "{:.0f}".format),
     ("peak", "peak", "{:.0f}".format),
     ("share", "share of peak", "{:.0%}".format),

@@ -217,7 +217,7 @@ def test_a_losing_row_is_shown(document):
 
 
 def test_a_disagreeing_side_makes_no_row(monkeypatch):
-    def lie(peer, found, wanted):
+    def lie(peer, found, wanted, tolerance):
         raise child.SideError(f"{peer}: its results [1] are not ours, [2]")
 
     monkeypatch.setattr(measure, "agree", lie)
@@ -300,7 +300,7 @@ def test_wrong_usage(invoke, arguments, part):
 
 
 def test_an_error_is_the_exit_status(invoke, monkeypatch):
-    def fail(peer, found, wanted):
+    def fail(peer, found, wanted, tolerance):
         raise child.SideError(f"{peer} lies")
 
     monkeypatch.setattr(measure, "agree", fail)
