@@ -90,7 +90,7 @@ def test_every_flag_becomes_a_setting(run):
         "--momentum", 0.8, "--nesterov", "--weight-decay", 1e-4, "--lr-schedule", "step", "--lr-every", 2,
         "--lr-factor", 0.5, "--warmup-steps", 3, "--clip-value", 2, "--clip-norm", 3, "--clip-global-norm", 4,
         "--label-smoothing", 0.1, "--class-weights", "balanced", "--epochs", 1, "--batch-size", 400, "--seed", 1,
-        "--threads", 1, "--backend", "numpy", "--dtype", "float64", "--out", "here",
+        "--threads", 1, "--backend", "numpy", "--dtype", "float64", "--precision", "full", "--out", "here",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("cnn on digits: 1,200 training, 300 validation and 297 test images, ")
@@ -112,6 +112,7 @@ def test_every_flag_becomes_a_setting(run):
         "loss": {"label_smoothing": 0.1, "class_weights": "balanced"},
         "training": {
             "epochs": 1, "batch_size": 400, "seed": 1, "threads": 1, "backend": "numpy", "dtype": "float64",
+            "precision": "full",
         },
     }  # fmt: skip
 

@@ -156,7 +156,7 @@ def test_a_cpu_without_it(tmp_path):
 
 
 def test_train_from_the_command_line(tmp_path):
-    options = ["--network", "mlp", "--epochs", "1", "--backend", "numpy", "--precision", "bf16", "--out", str(tmp_path)]
+    options = ["--model", "mlp", "--epochs", "1", "--backend", "numpy", "--precision", "bf16", "--out", str(tmp_path)]
     result = CliRunner().invoke(main, ["train", *options], prog_name="fastnn")
     assert result.exit_code == 0, result.output
     assert fn.load(tmp_path / "model.safetensors", backend="numpy").layers[1].precision == "bf16"

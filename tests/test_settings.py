@@ -136,7 +136,7 @@ def test_a_file_has_every_value_with_its_meaning():
         "[network]",
         'name = "mlp"         # The network: mlp, cnn, lenet5, vgg, resnet.',
         "hidden = [256, 128]  # mlp: units of each hidden layer.",
-        "epochs = 20        # Passes over the training images.",
+        "epochs = 20         # Passes over the training images.",
     ):
         assert line in text.splitlines()
     values = [line for line in text.splitlines() if " = " in line]
