@@ -46,7 +46,7 @@ def _dense_pays(n, c, k):
     """Return whether the product is worth the copies.
 
     Times of float32 by those of bf16, forward, weight gradient, input gradient: (1024, 784, 256) 1.9, 1.9, 1.9;
-    (128, 784, 256) 1.5, 1.6, 1.5; (32, 784, 256) 1.3, 1.4, 1.4; (128, 256, 128) 1.3, 1.2, 1.2. Not worth it:
+    (128, 784, 256) 1.5, 1.6, 1.5; (32, 784, 256) 1.3, 1.4, 1.5; (128, 256, 128) 1.3, 1.2, 1.2. Not worth it:
     (32, 256, 128) 0.8, 1.1, 0.9; (128, 64, 64) 0.9, 0.9, 0.9; (10000, 32, 16) 1.0, 0.6, 1.1.
     """
     return n >= 16 and min(c, k) >= 32 and n * c * k >= 1 << 21
