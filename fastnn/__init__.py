@@ -13,12 +13,13 @@ __version__ = "0.1.0"
 __all__ = [
     "Accuracy", "Adam", "AdamW", "Augmentation", "AvgPool2D", "BatchNorm", "BinaryCrossEntropy", "Callback",
     "CheckpointError", "Clip", "Conv2D", "DataError", "Dense", "DivergenceError", "Dropout", "ELU", "Flatten",
-    "GELU", "GlobalAvgPool2D", "History", "ImageError", "Layer", "LeakyReLU", "LogSoftmax", "Loss",
-    "MaxPool2D", "MeanSquaredError", "Optimizer", "RMSprop", "ReLU", "Reshape", "Residual", "SGD",
-    "Sequential", "Settings", "SettingsError", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy",
-    "Softplus", "Tanh", "__version__", "augment", "callbacks", "datasets", "errors", "export_model",
-    "get_num_threads", "import_model", "initializers", "layers", "load", "losses", "lr_finder", "metrics", "networks",
-    "optimizers", "plots", "recipes", "report", "run", "schedules", "set_num_threads", "settings", "threads", "train",
+    "GELU", "GlobalAvgPool2D", "History", "ImageError", "Layer", "LeakyReLU", "LogSoftmax", "Loss", "MaxPool2D",
+    "MeanSquaredError", "Optimizer", "RMSprop", "ReLU", "Reshape", "Residual", "SGD", "Sequential", "Settings",
+    "SettingsError", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus", "Standardize", "Tanh",
+    "__version__", "augment", "callbacks", "datasets", "errors", "export_model", "get_num_threads",
+    "import_model", "initializers", "layers", "load", "losses", "lr_finder", "metrics", "networks",
+    "optimizers", "plots", "recipes", "report", "run", "schedules", "set_num_threads", "settings", "threads",
+    "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:  # the same names for type checkers and editors
@@ -69,6 +70,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
         SiLU,
         Softmax,
         Softplus,
+        Standardize,
         Tanh,
     )
     from fastnn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
@@ -91,7 +93,7 @@ else:
             "fastnn.layers": (
                 "AvgPool2D BatchNorm Clip Conv2D Dense Dropout ELU Flatten GELU GlobalAvgPool2D Layer "
                 "LeakyReLU LogSoftmax MaxPool2D ReLU Reshape Residual SiLU Sigmoid Softmax Softplus "
-                "Tanh"
+                "Standardize Tanh"
             ),
             "fastnn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
             "fastnn.metrics": "Accuracy",
