@@ -110,7 +110,7 @@ class Standardize(Layer):
 
     def _kept_shapes(self) -> dict[str, Shape]:
         assert self.num_features is not None
-        return {name: (self.num_features,) for name in self.state_names}
+        return dict.fromkeys(self.state_names, (self.num_features,))
 
     def _is_known(self) -> bool:
         return self.num_features is not None
@@ -120,6 +120,7 @@ class Standardize(Layer):
             self.num_features = int(input_shape[-1])
 
     def _initialise(self, rng: np.random.Generator) -> None:
+        assert self.num_features is not None
         shape = (self.num_features,)
         self._states = {
             "mean": np.full(shape, self._first["mean"], self.dtype),
