@@ -18,8 +18,8 @@ __all__ = [
     "SettingsError", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus", "Standardize", "Tanh",
     "__version__", "augment", "callbacks", "datasets", "errors", "export_model", "get_num_threads",
     "import_model", "initializers", "layers", "load", "losses", "lr_finder", "metrics", "networks",
-    "optimizers", "plots", "recipes", "report", "run", "schedules", "set_num_threads", "settings", "threads",
-    "train",
+    "optimizers", "plots", "predict_images", "recipes", "report", "run", "schedules", "set_num_threads",
+    "settings", "threads", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:  # the same names for type checkers and editors
@@ -77,6 +77,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
     from fastnn.metrics import Accuracy
     from fastnn.model import Sequential
     from fastnn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+    from fastnn.prediction import predict_images
     from fastnn.run import train
     from fastnn.settings import Settings
     from fastnn.training import History
@@ -99,6 +100,7 @@ else:
             "fastnn.metrics": "Accuracy",
             "fastnn.model": "Sequential",
             "fastnn.optimizers": "Adam AdamW Optimizer RMSprop SGD",
+            "fastnn.prediction": "predict_images",
             "fastnn.run": "train",
             "fastnn.settings": "Settings",
             "fastnn.training": "History",

@@ -30,7 +30,7 @@ ROWS = (
     ("model", "_batches"),
     ("formats", "training", "lr_finder", "report"),
     ("datasets", "networks"),
-    ("settings",),
+    ("settings", "prediction"),
     ("_folder", "recipes"),
     ("run",),
     ("_warmup", "bench"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastnn import _checks
+from fastnn._typing import Shape
 from fastnn.datasets._plan import Wanted, plan
 from fastnn.datasets._split import Dataset, Shares, Split, shares
 from fastnn.datasets.cifar10 import CIFAR10_CLASSES, batches_in, load_cifar10
@@ -50,6 +52,13 @@ _KNOWN = {
     "cifar10": _Known(load_cifar10, CIFAR10_CLASSES, _PLAIN),
 }
 NAMES = tuple(_KNOWN)
+_SUFFIXES = {".npz": "npz", ".csv": "csv", ".tsv": "csv", ".txt": "csv"}
+# The options that each kind of a user's own data takes
+_SUITED = {
+    "folder": ("image_size", "colour", "form"),
+    "npz": ("image_size", "form"),
+    "csv": ("image_size", "form", "label_column"),
+}
 
 
 def load(
@@ -81,7 +90,7 @@ def load(
     class is cut alike, and seed decides which rows go where. Data with a test part of its own are split only if this is
     given: into training and validation.
     class_names: the classes by which labels are numbered; None: those of the data, sorted naturally.
-    test_only: only the test part, which is everything where the data have none of their own.
+    test_only: read only the test part: the data's own, else that of the split, else, without a split, everything.
 
     Raises DataError for an unknown name, for files that are missing, damaged or empty, for fewer than two classes or a
     class without samples, and for a label outside class_names; ValueError for arguments that do not suit the data.
@@ -98,13 +107,50 @@ def load(
     else:
         _refuse(path, {"data_dir": data_dir}, ())
         data, images = _own(path, wanted, options)
-        kept = {"split": None if split is None else list(shares(split)), "seed": seed, "label_column": label_column}
+        kept = {"split": list(shares(split)), "seed": seed, "label_column": label_column}
     metadata: dict[str, Any] = {"dataset": path}
     if data.test[0].ndim == 4:
         metadata["images"] = dict(images)
     if kept:
         metadata["data"] = kept
     return replace(data, metadata=metadata)
+
+
+def load_test(
+    name: str | PathLike[str],
+    data_dir: str | Path | None = None,
+    *,
+    sample_shape: Shape,
+    class_names: Sequence[str] | None = None,
+    form: Form | None = None,
+    label_column: str | int | None = None,
+    split: Shares | None = None,
+    seed: int = 0,
+) -> Dataset:
+    """The test part of a data set as a model takes it, whose samples have sample_shape and whose classes class_names.
+
+    Images of a folder are brought to that shape, in the given form; rows of pixels become images, and images rows.
+    Other arguments and errors as in `load`; DataError, too, for samples that cannot have this shape.
+    """
+    from fastnn.datasets.images import SampleShape
+
+    path, shape = os.fspath(name), SampleShape.of(sample_shape)
+    kind = "" if path in _KNOWN else _kind(path)
+    options: dict[str, Any] = {"image_size": None, "colour": None, "form": form, "label_column": label_column}
+    if kind == "folder":
+        if shape is None:
+            raise DataError(f"{path}: holds images, but the model takes samples of shape {sample_shape}")
+        options.update(image_size=(shape.height, shape.width), colour=shape.channels == 3)
+    suited = {name: options[name] for name in _SUITED.get(kind, ())} | {"label_column": label_column}
+    data = load(
+        path, data_dir, split=None if path in _KNOWN else split, seed=seed, class_names=class_names, test_only=True,
+        **suited,
+    )  # fmt: skip
+    x, y = data.test
+    rows_of_pixels = 1 in (x.ndim - 1, len(sample_shape)) and prod(x.shape[1:]) == prod(sample_shape)
+    if x.shape[1:] != sample_shape and not rows_of_pixels:
+        raise DataError(f"{path}: samples have shape {x.shape[1:]}, but the model takes {sample_shape}")
+    return replace(data, test=(x.reshape(len(x), *sample_shape), y))
 
 
 def class_names(name: str) -> tuple[str, ...]:
@@ -125,34 +171,36 @@ def _own(path: str, wanted: Wanted, options: Mapping[str, Any]) -> tuple[Dataset
     """The data at a path, and how images become samples like theirs."""
     from fastnn.datasets.images import Form
 
-    form = options["form"]
+    kind, size, form = _kind(path), options["image_size"], options["form"]
+    _refuse(path, options, _SUITED.get(kind, ()))
+    if kind in _KNOWN:
+        return _known(path, _KNOWN[kind], path, wanted), _KNOWN[kind].images
     if not isinstance(form, Form):
         _checks.choice(_OWNER, "form", form or "plain", ("plain", "mnist"))
         form = Form(form or "plain")
-    place, size = Path(path), options["image_size"]
-    if place.is_dir():
-        name = "cifar10" if batches_in(place) else "mnist" if is_mnist_folder(place) else None
-        if name is not None:
-            _refuse(path, options, ())
-            return _known(path, _KNOWN[name], place, wanted), _KNOWN[name].images
+    if kind == "folder":
         from fastnn.datasets.folder import load_folder
 
-        _refuse(path, options, ("image_size", "colour", "form"))
         return load_folder(path, wanted, size, options["colour"], form), form.metadata()
-    if not place.exists():
-        raise DataError(f"{_OWNER}: {path!r} is none of {', '.join(NAMES)}, nor a file or folder")
-    suffix = place.suffix.lower()
-    if suffix == ".npz":
+    if kind == "npz":
         from fastnn.datasets.arrays import load_npz
 
-        _refuse(path, options, ("image_size", "form"))
         return load_npz(path, wanted, size), form.metadata()
-    if suffix in (".csv", ".tsv", ".txt"):
-        from fastnn.datasets.table import load_csv
+    from fastnn.datasets.table import load_csv
 
-        _refuse(path, options, ("image_size", "form", "label_column"))
-        return load_csv(path, wanted, size, options["label_column"]), form.metadata()
-    raise DataError(f"{path}: must be a folder, an .npz file or a .csv file")
+    return load_csv(path, wanted, size, options["label_column"]), form.metadata()
+
+
+def _kind(path: str) -> str:
+    """One of NAMES for a folder of such files, "folder" for one of images, "npz" or "csv"."""
+    place = Path(path)
+    if place.is_dir():
+        return "cifar10" if batches_in(place) else "mnist" if is_mnist_folder(place) else "folder"
+    if not place.exists():
+        raise DataError(f"{_OWNER}: {path!r} is none of {', '.join(NAMES)}, nor a file or folder")
+    if place.suffix.lower() not in _SUFFIXES:
+        raise DataError(f"{path}: must be a folder, an .npz file or a .csv file")
+    return _SUFFIXES[place.suffix.lower()]
 
 
 def _refuse(path: str, options: Mapping[str, Any], allowed: Sequence[str]) -> None:

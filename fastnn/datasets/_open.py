@@ -22,6 +22,7 @@ SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", ".gif", ".pbm", ".pgm", ".ppm", ".pnm", ".webp", ".tif", ".tiff",
      ".mpo", ".tga", ".ico")
 )  # fmt: skip
+PREPARED = ".prepared.png"  # endings of pictures that `fastnn predict --show` puts beside images
 # Formats that hold pixels and are decoded in this process; Pillow would also start Ghostscript for an EPS file.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "MPO", "TGA", "ICO")
 _PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR"

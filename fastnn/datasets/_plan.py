@@ -70,16 +70,16 @@ def plan(
     if not labels:
         raise DataError(f"{owner}: holds no samples")
     names = tuple(wanted.class_names or declared or names_of(train or labels))
-    rows = np.split(np.arange(len(labels)), np.cumsum(sizes)[:2])
-    if wanted.test_only:
-        rows = [rows[0][:0], rows[1][:0], np.concatenate(rows) if test is None else rows[2]]
-    elif wanted.class_names is None:
+    if wanted.class_names is None and not wanted.test_only:
         _check_classes(owner, names, train or ())
-    y = np.zeros(len(labels), np.int64)
-    chosen = np.concatenate(rows)
-    y[chosen] = numbered([labels[row] for row in chosen], names, lambda row: where(int(chosen[row])))
-    if not wanted.test_only:
+    y = numbered(labels, names, where)
+    rows = np.split(np.arange(len(labels)), np.cumsum(sizes)[:2])
+    if wanted.test_only and test is None and wanted.split is None:
+        rows = [rows[1], rows[1], rows[0]]  # everything
+    elif not (wanted.test_only and test is not None):
         rows = _cut(owner, rows, y, test is not None, validation is not None, wanted)
+    if wanted.test_only:
+        rows = [rows[0][:0], rows[1][:0], rows[2]]
     return Plan(rows, y[np.concatenate(rows)], names)
 
 

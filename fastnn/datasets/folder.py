@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from natsort import natsorted
 
-from fastnn.datasets._open import SUFFIXES, look_at
+from fastnn.datasets._open import PREPARED, SUFFIXES, look_at
 from fastnn.datasets._plan import Plan, Wanted, plan
 from fastnn.datasets._reading import read_images
 from fastnn.datasets._split import Dataset, Part
@@ -72,6 +72,11 @@ def load_folder(
     return Dataset(train, test, found.class_names, validation if len(validation[1]) else None, {}, tuple(skipped))
 
 
+def images_in(folder: str) -> list[str]:
+    """The image files in a folder and below it, in natural order."""
+    return [os.path.join(folder, name) for name in natsorted(_images(folder))]
+
+
 def _scan(folder: str) -> list[_Files | None]:
     """The files of the parts training, validation and test; one without its own folder is None."""
     below = [entry for entry in _entries(folder) if entry.is_dir()]
@@ -91,7 +96,7 @@ def _labelled(folder: str) -> _Files:
     files = _Files()
     for entry in natsorted(_entries(folder), key=lambda entry: entry.name):
         if entry.is_dir():
-            inside = [os.path.join(entry.path, name) for name in natsorted(_images(entry.path))]
+            inside = images_in(entry.path)
             files.classes.append(entry.name)
             files.paths += inside
             files.labels += [entry.name] * len(inside)
@@ -128,7 +133,7 @@ def _images(folder: str, above: str = "") -> list[str]:
 
 
 def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES
+    return os.path.splitext(name)[1].lower() in SUFFIXES and not name.endswith(PREPARED)
 
 
 def _label(path: str) -> str:

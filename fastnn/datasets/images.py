@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isqrt
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from fastnn._typing import Shape
 from fastnn.datasets._open import Source, describe, flat, open_image
 from fastnn.datasets.drawing import drawn
 from fastnn.errors import DataError, ImageError
@@ -50,6 +52,17 @@ class SampleShape:
     height: int
     width: int
     channels: int
+
+    @classmethod
+    def of(cls, shape: Shape) -> SampleShape | None:
+        """The images that a model for samples of this shape takes: (H, W, C), (H, W), or (H * W,) for square grey ones;
+        None when these are no images."""
+        if len(shape) == 1:
+            side = isqrt(shape[0])
+            return cls(side, side, 1) if side > 3 and side * side == shape[0] else None
+        if len(shape) == 2:
+            shape = (*shape, 1)
+        return cls(*shape) if len(shape) == 3 and shape[2] in (1, 3) else None
 
     @property
     def size(self) -> int:
