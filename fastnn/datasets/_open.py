@@ -20,11 +20,11 @@ Source: TypeAlias = str | PathLike[str] | bytes
 PIXEL_LIMIT = 80_000_000
 SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", ".gif", ".pbm", ".pgm", ".ppm", ".pnm", ".webp", ".tif", ".tiff",
-     ".mpo", ".tga", ".ico")
+     ".tga", ".ico")
 )  # fmt: skip
 PREPARED = ".prepared.png"  # endings of pictures that `fastnn predict --show` puts beside images
 # Formats that hold pixels and are decoded in this process; Pillow would also start Ghostscript for an EPS file.
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "MPO", "TGA", "ICO")
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF", "TGA", "ICO")
 _PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR"
 _PNG_HEADER = struct.Struct(">16s2I5BI")  # signature and first chunk: width, height, five bytes, check sum
 _PNG_MODES = {0: "L", 2: "RGB"}

@@ -27,6 +27,7 @@ from fastnn.errors import DataError, ImageError
 
 _CHUNK_FILES, _CHUNK_BYTES = 256, 1 << 22
 _WORTH = 0.6  # seconds that the rest will take from which workers are faster: they need 0.2 s to start
+_CODE = "import sys; sys.path[:] = {}; from fastnn.datasets._reading import serve; serve({!r})"
 _WHITE = np.float32(255)
 
 
@@ -85,8 +86,7 @@ def _cores() -> int:
 
 @contextmanager
 def _processes(count: int, job: dict[str, Any]) -> Iterator[list[subprocess.Popen[bytes]]]:
-    code = "import sys; sys.path[:] = {}; from fastnn.datasets._reading import serve; serve({!r})"
-    command = [sys.executable, "-c", code.format(sys.path, json.dumps(job))]
+    command = [sys.executable, "-c", _CODE.format(sys.path, json.dumps(job))]
     processes: list[subprocess.Popen[bytes]] = []
     try:
         for _ in range(count):

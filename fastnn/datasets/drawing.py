@@ -50,21 +50,21 @@ def _ink(image: Image.Image) -> Array:
     if ink.max() < _FAINT:
         raise ImageError("nothing is drawn in it: it has one colour only")
     is_ink = ink > _otsu(ink)
-    paper, full = np.median(ink[~is_ink]), np.median(ink[is_ink])
-    ink = np.clip((ink - paper) / (full - paper), 0, 1)
-    noise = paper / full  # 0 in what was drawn on a screen
-    ink = np.where(ink < _WEAK + min(3 * noise, _NOISE), np.float32(0), ink)
+    full = np.median(ink[is_ink])
+    noise = np.median(np.abs(ink[~is_ink])) / full  # 0 in what was drawn on a screen
+    ink = np.minimum(ink / full, 1)
+    ink = np.where(ink < _WEAK + min(4 * noise, _NOISE), np.float32(0), ink)
     return ink * _without_specks(ink > 0.5)
 
 
 def _contrast(grey: Image.Image) -> Array:
-    """How far each pixel is from the paper around it, in 0..1."""
+    """How much darker each pixel is than paper would be there, at most 1; lighter ones are below 0."""
     light = np.asarray(grey, np.float32) / 255
     frame = max(1, min(light.shape) // 20)
     edge = np.concatenate([a.reshape(-1) for a in (light[:frame], light[-frame:], light[:, :frame], light[:, -frame:])])
     if np.median(edge) < (light.min() + light.max()) / 2:
         light = 1 - light  # light on dark
-    return np.clip(_paper(light) - light, 0, 1)
+    return np.minimum(_paper(light) - light, 1)
 
 
 def _paper(light: Array) -> Array:
@@ -81,7 +81,8 @@ def _paper(light: Array) -> Array:
         lighter = cells.reshape(-1) - terms @ factors
         is_paper = lighter > -max(_FAINT / 4, lighter[is_paper].std())
     rows, columns = ((np.arange(n) + 0.5) / n - 0.5 for n in light.shape)
-    return (_powers(rows, columns) @ factors).reshape(light.shape).astype(np.float32)
+    surface: Array = (_powers(rows, columns) @ factors).reshape(light.shape).astype(np.float32)
+    return surface
 
 
 def _powers(rows: Array, columns: Array) -> Array:
