@@ -221,7 +221,10 @@ def test_evaluate_needs_a_dataset_when_the_model_names_none(run, tmp_path):
     fastnn.Sequential([fastnn.Dense(64, 10)], input_shape=(64,), backend="numpy").save("plain.safetensors")
     assert_one_line(run("evaluate", "plain.safetensors"), 2, "plain.safetensors", "add --dataset")
     result = run("evaluate", "plain.safetensors", "--dataset", "digits", "--backend", "numpy")
-    assert_one_line(result, 1, "Sequential: x must have shape (N, 64), got (297, 8, 8, 1)")
+    assert result.stdout.startswith("297 test samples of digits: loss ")
+    fastnn.Sequential([fastnn.Dense(65, 10)], input_shape=(65,), backend="numpy").save("plain.safetensors")
+    result = run("evaluate", "plain.safetensors", "--dataset", "digits", "--backend", "numpy")
+    assert_one_line(result, 1, "digits: samples have shape (8, 8, 1), but the model takes (65,)")
 
 
 def test_info(run):
@@ -245,14 +248,14 @@ def test_the_first_run_says_that_it_compiles(monkeypatch):
 
 def test_version_and_help(run):
     assert run("--version").stdout == f"fastnn {fastnn.__version__}\n"
-    for command in ([], ["train"], ["evaluate"], ["info"], ["warmup"]):
+    for command in ([], ["train"], ["evaluate"], ["predict"], ["info"], ["warmup"]):
         result = run(*command, "--help")
         assert result.exit_code == 0
         assert "--debug" in result.stdout
     assert "[mlp|cnn|lenet5|vgg|resnet]" in run("train", "--help").stdout
     for title in ("Data:", "Network:", "Optimizer:", "Schedule:", "Clipping:", "Loss:", "Training:"):
         assert title in run("train", "--help").stdout.splitlines()
-    assert "[digits|mnist|fashion-mnist|kmnist]" in run("train", "--help").stdout
+    assert "[digits|mnist|fashion-mnist|kmnist|cifar10|PATH]" in run("train", "--help").stdout
     assert run().exit_code == 2
 
 
@@ -262,7 +265,6 @@ def test_version_and_help(run):
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["train", "--dataset", "nonsense"], "'nonsense' is not one of digits, mnist"),
         (["train", "--model", "gpt"], "'gpt' is not one of mlp, cnn, lenet5"),
         (["train", "--optimizer", "lion"], "'lion' is not one of sgd, rmsprop, adam, adamw"),
         (["train", "--backend", "cuda"], "'cuda' is not one of 'numba', 'numpy'"),
@@ -300,6 +302,7 @@ def test_errors_of_files(run, tmp_path, trained):
     for part in (name, "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
         (tmp_path / "mnist" / part).write_bytes(b"\x1f\x8bnonsense")
     assert_one_line(run("evaluate", "nowhere.safetensors"), 1, "nowhere.safetensors")
+    assert_one_line(run(*TRAIN, "--dataset", "nonsense"), 1, "'nonsense' is none of digits, mnist")
     assert_one_line(run("evaluate", "text.safetensors"), 1, "text.safetensors")
     assert_one_line(run(*TRAIN, "--out", "file"), 2, "file", "is a file")
     assert_one_line(run(*TRAIN, "--out", "file/below"), 1, "file/below", "Not a directory")
@@ -329,7 +332,7 @@ def test_debug_shows_the_traceback(run, place):
 
 
 def test_an_interrupt_is_one_line(run, monkeypatch):
-    def interrupt(*arguments):
+    def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(datasets, "load", interrupt)

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -93,8 +93,15 @@ class _Output:
         """Predict files and folders of them; returns whether all could be read."""
         from fastnn.errors import ImageError
 
-        files, good = list(_files(paths)), True
+        files: list[str] = []
         found: list[Prediction] = []
+        good = True
+        for path in paths:
+            inside = _files(path)
+            if not inside:
+                click.echo(f"fastnn: {path}: holds no images", err=True)
+                good = False
+            files += inside
         for start in range(0, len(files), _AT_ONCE):
             samples = {}
             for file in files[start : start + _AT_ONCE]:
@@ -111,23 +118,16 @@ class _Output:
             if self.show:
                 for file, sample in samples.items():
                     click.echo(f"prepared: {self.reader.show(file, sample)}", err=self.as_json)
-        if self.as_json and files:
+        if self.as_json:
             click.echo(json.dumps([each.as_json(self.top) for each in found], indent=2, ensure_ascii=False))
         return good
 
 
-def _files(paths: Iterable[Path]) -> Iterator[str]:
-    """The files, and the images in folders, in natural order."""
+def _files(path: Path) -> list[str]:
+    """A file, or the images in a folder, in natural order."""
     from fastnn.datasets.folder import images_in
 
-    for path in paths:
-        if path.is_dir():
-            inside = images_in(os.fspath(path))
-            if not inside:
-                click.echo(f"fastnn: {path}: holds no images", err=True)
-            yield from inside
-        else:
-            yield os.fspath(path)
+    return images_in(os.fspath(path)) if path.is_dir() else [os.fspath(path)]
 
 
 def _write(prediction: Prediction, top: int | None) -> None:

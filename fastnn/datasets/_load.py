@@ -141,6 +141,8 @@ def load_test(
         if shape is None:
             raise DataError(f"{path}: holds images, but the model takes samples of shape {sample_shape}")
         options.update(image_size=(shape.height, shape.width), colour=shape.channels == 3)
+    elif kind in ("npz", "csv") and shape is not None and len(sample_shape) == 3:
+        options["image_size"] = shape.height, shape.width
     suited = {name: options[name] for name in _SUITED.get(kind, ())} | {"label_column": label_column}
     data = load(
         path, data_dir, split=None if path in _KNOWN else split, seed=seed, class_names=class_names, test_only=True,

@@ -94,7 +94,7 @@ def stratified(
         most = [math.ceil(share * len(rows)) for share in wanted]
         spare = min(math.ceil((1 - wanted[first]) * len(rows)), len(rows) - (first == 0))
         for number in range(2, first, -1):
-            count = min(max(round(wanted[number] * seen) - given[number], 0), most[number], spare)
+            count = min(max(math.floor(wanted[number] * seen + 0.5) - given[number], 0), most[number], spare)
             part[rows[:count]] = number
             rows, spare = rows[count:], spare - count
             given[number] += count

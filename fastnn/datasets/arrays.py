@@ -79,7 +79,8 @@ def as_images(owner: str, x: npt.NDArray[np.float32], size: tuple[int, int] | No
 def _samples(file: str, x: Array, size: tuple[int, int] | None) -> npt.NDArray[np.float32]:
     if x.ndim < 2 or 0 in x.shape or x.dtype.kind not in "buif":
         raise DataError(f"{file}: x must hold numbers of shape (N, ...), got shape {x.shape} and dtype {x.dtype}")
-    found: npt.NDArray[np.float32] = x.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused
+        found: npt.NDArray[np.float32] = x.astype(np.float32, copy=False)
     try:
         _checks.finite(file, "x", found)
     except ValueError as error:
@@ -94,10 +95,11 @@ def _find(arrays: Mapping[str, Array], letter: str, endings: Sequence[str]) -> A
 def _read(file: str) -> dict[str, Array]:
     """The arrays by name, in small letters."""
     try:
-        with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+        with open(file, "rb") as opened:
+            arrays = np.load(opened, allow_pickle=False)
             if not isinstance(arrays, np.lib.npyio.NpzFile):
                 raise DataError(f"{file}: must be an .npz file of several arrays, got one array")
-            return {name.lower(): arrays[name] for name in arrays.files}
+            return {name.lower(): np.asarray(arrays[name]) for name in arrays.files}
     except DataError:
         raise
     except OSError as error:

@@ -113,7 +113,8 @@ def _column(file: str, wanted: str | int | None, header: Sequence[str] | None, r
 
 def _numbers(file: str, line: int, cells: Sequence[str], names: Sequence[str]) -> npt.NDArray[np.float32]:
     try:
-        row = np.array(cells, np.float32)
+        with np.errstate(over="ignore"):
+            row = np.array(cells, np.float32)
         if np.isfinite(row).all():
             return row
     except ValueError:
