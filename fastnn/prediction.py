@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fastnn import _checks
+from fastnn import _checks, _files, datasets
 from fastnn._typing import Array
 from fastnn.datasets._open import PREPARED, Source, describe, flat, open_image
 from fastnn.datasets.images import Form, SampleShape, read_image
@@ -95,14 +94,10 @@ class ImageReader:
         content = io.BytesIO()
         both.save(content, "PNG")
         path = Path(file).with_suffix(PREPARED)
-        beside = path.with_name(f".{path.name}.tmp")
         try:
-            beside.write_bytes(content.getvalue())
-            os.replace(beside, path)
+            _files.replace(path, content.getvalue())
         except OSError as error:
             raise ImageError(f"{path}: cannot be written: {error.strerror}") from error
-        finally:
-            beside.unlink(missing_ok=True)
         return path
 
     def predict(self, files: Sequence[str], samples: Sequence[Array]) -> list[Prediction]:
@@ -131,9 +126,11 @@ def class_names(model: Sequential) -> Sequence[str]:
 
 
 def image_form(model: Sequential, shape: SampleShape) -> Form:
-    """How images are prepared for a model: as it says, else as drawings for one that tells ten grey things apart."""
-    if "images" in model.metadata:
-        return Form.from_metadata(model.metadata["images"])
+    """How images are prepared for a model: as it says, else like those of the data set that it names, else as drawings
+    for one that tells ten grey things apart."""
+    kept = model.metadata.get("images", datasets.image_form(model.metadata.get("dataset")))
+    if kept is not None:
+        return Form.from_metadata(kept)
     return Form("mnist") if shape.channels == 1 and len(class_names(model)) == 10 else Form()
 
 

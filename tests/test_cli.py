@@ -84,10 +84,10 @@ def test_runs_are_numbered_and_the_seed_decides_the_result(run, tmp_path):
 
 def test_every_flag_becomes_a_setting(run):
     result = run(
-        "train", "--dataset", "digits", "--data-dir", ".", "--validation-split", 0.2, "--model", "cnn",
-        "--channels", "4,8", "--convs", 2, "--kernel-size", "3,5", "--dense", "none", "--activation", "tanh",
-        "--dropout", 0.1, "--batch-norm", "--pool-first", "--init", 0.05, "--optimizer", "sgd", "--lr", 0.01,
-        "--momentum", 0.8, "--nesterov", "--weight-decay", 1e-4, "--lr-schedule", "step", "--lr-every", 2,
+        "train", "--dataset", "digits", "--data-dir", ".", "--validation-split", 0.2, "--standardize",
+        "--model", "cnn", "--channels", "4,8", "--convs", 2, "--kernel-size", "3,5", "--dense", "none",
+        "--activation", "tanh", "--dropout", 0.1, "--batch-norm", "--pool-first", "--init", 0.05,
+        "--optimizer", "sgd", "--lr", 0.01, "--momentum", 0.8, "--nesterov", "--weight-decay", 1e-4, "--lr-schedule", "step", "--lr-every", 2,
         "--lr-factor", 0.5, "--warmup-steps", 3, "--clip-value", 2, "--clip-norm", 3, "--clip-global-norm", 4,
         "--label-smoothing", 0.1, "--class-weights", "balanced", "--epochs", 1, "--batch-size", 400, "--seed", 1,
         "--threads", 1, "--backend", "numpy", "--dtype", "float64", "--out", "here",
@@ -98,7 +98,10 @@ def test_every_flag_becomes_a_setting(run):
     assert "validation accuracy" in result.stdout
     assert "the best on the validation images), written to here" in result.stdout
     assert fastnn.Settings.read("here/config.toml").to_dict() == {
-        "data": {"dataset": "digits", "data_dir": ".", "validation_split": 0.2},
+        "data": {
+            "dataset": "digits", "data_dir": ".", "split": "", "validation_split": 0.2, "image_size": (), "colour": "",
+            "image_form": "", "label_column": "", "standardize": True,
+        },
         "network": {
             "name": "cnn", "channels": (4, 8), "convs": 2, "kernel_size": (3, 5), "padding": "same",
             "dense": (), "activation": "tanh",
@@ -163,6 +166,32 @@ def test_a_dry_run_meets_the_errors_of_the_run(run, tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: path.name != "locked")
     result = run(*TRAIN, "--dry-run", "--out", "locked/below/folder")
     assert_one_line(result, 1, f"{tmp_path / 'locked'}: Permission denied")
+
+
+def test_flags_of_a_users_own_data(run, tmp_path):
+    from PIL import Image
+
+    for number in range(24):
+        (tmp_path / "pets" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (9, 7 + number), 10 * number).save(tmp_path / "pets" / "ab"[number % 2] / f"{number}.png")
+    result = run(
+        "train", "--dataset", "pets", "--image-size", "8x6", "--colour", "--split", "0.5/0.25/0.25", "--model", "mlp",
+        "--image-form", "plain", "--no-standardize", "--epochs", 1, "--backend", "numpy",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("mlp on pets: 12 training, 6 validation and 6 test images, ")
+    settings = fastnn.Settings.read("runs/pets-mlp-1/config.toml").data
+    assert (settings.image_size, settings.colour, settings.standardize) == ((8, 6), True, False)
+    model = fastnn.load("runs/pets-mlp-1/model.safetensors", backend="numpy")
+    assert model.input_shape == (8, 6, 3)
+    again = run("train", "--config", "runs/pets-mlp-1", "--grey", "--image-size", 5, "--out", "again")
+    assert fastnn.load("again/model.safetensors", backend="numpy").input_shape == (5, 5, 1), again.output
+    lines = "\n".join(f"{n},{('x', 'y')[n % 2]},{n % 5}" for n in range(30))
+    (tmp_path / "my table.csv").write_text(lines)
+    assert run("train", "--dataset", "my table.csv", "--model", "mlp", "--epochs", 1, "--backend", "numpy",
+               "--label-column", 1, "--out", "table").exit_code == 0  # fmt: skip
+    assert type(fastnn.load("table/model.safetensors", backend="numpy").layers[0]).__name__ == "Standardize"
+    assert run("evaluate", "table", "--backend", "numpy").stdout.startswith("3 test samples of my table.csv: loss ")
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "."])
@@ -266,6 +295,10 @@ def test_version_and_help(run):
     ("arguments", "part"),
     [
         (["train", "--model", "gpt"], "'gpt' is not one of mlp, cnn, lenet5"),
+        (["train", "--image-size", "big"], "'big' is no size like 28 or 28x32"),
+        (["train", "--image-size", "0"], "--image-size must be >= 1, got 0"),
+        (["train", "--image-size", "1x2x3"], "--image-size must be an integer or a pair of them"),
+        (["train", "--image-form", "round"], "'round' is not one of 'plain', 'mnist'"),
         (["train", "--optimizer", "lion"], "'lion' is not one of sgd, rmsprop, adam, adamw"),
         (["train", "--backend", "cuda"], "'cuda' is not one of 'numba', 'numpy'"),
         (["train", "--epochs", "0"], "0 is not in the range x>=1"),

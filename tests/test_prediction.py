@@ -355,14 +355,10 @@ def test_train_on_folders_that_cannot_be(run, tmp_path, change, part):
 
 @pytest.fixture(scope="module")
 def digit_reader(mnist_folder):
-    (x, y), test = datasets.load("mnist", mnist_folder)
-    recipe = fn.recipes.RECIPES["cnn"]
-    model = recipe.build((28, 28, 1), 10, seed=0, class_names=datasets.class_names("mnist"))
-    model.compile(recipe.make_optimizer())
-    model.fit(x, y, epochs=1, batch_size=64, verbose=False)
-    model.metadata.update(datasets.load("mnist", mnist_folder).metadata)
-    assert model.evaluate(*test)[1] > 0.98
-    return model
+    wanted = {"data.dataset": "mnist", "data.data_dir": str(mnist_folder), "training.epochs": 1}
+    done = fn.train(fn.recipes.load("cnn").override(wanted), verbose=False)
+    assert done.accuracy > 0.98
+    return done.model
 
 
 def test_digits_of_every_kind_are_read_right(digit_reader, tmp_path):

@@ -6,7 +6,7 @@ path; the functions for one data set return ((x_train, y_train), (x_test, y_test
 
 from __future__ import annotations
 
-from fastnn.datasets._load import NAMES, class_names, load, load_test
+from fastnn.datasets._load import NAMES, class_names, image_form, load, load_test
 from fastnn.datasets._split import Dataset
 from fastnn.datasets.cifar10 import load_cifar10
 from fastnn.datasets.digits import load_digits
@@ -17,6 +17,7 @@ __all__ = [
     "NAMES",
     "Dataset",
     "class_names",
+    "image_form",
     "load",
     "load_cifar10",
     "load_digits",

@@ -162,6 +162,11 @@ def class_names(name: str) -> tuple[str, ...]:
     return _KNOWN[name].class_names
 
 
+def image_form(name: object) -> Mapping[str, Any] | None:
+    """How an image of a user becomes one like those of a data set, as `Form.metadata`; None for an unknown name."""
+    return _KNOWN[name].images if isinstance(name, str) and name in _KNOWN else None
+
+
 def _known(path: str, known: _Known, data_dir: str | Path | None, wanted: Wanted) -> Dataset:
     train, test = known.load(data_dir)
     labels = [[known.class_names[label] for label in y] for _, y in (train, test)]
