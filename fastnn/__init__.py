@@ -13,12 +13,13 @@ __version__ = "0.1.0"
 __all__ = [
     "Accuracy", "Adam", "AdamW", "Augmentation", "AvgPool2D", "BatchNorm", "BinaryCrossEntropy", "Callback",
     "CheckpointError", "Clip", "Conv2D", "DataError", "Dense", "DivergenceError", "Dropout", "ELU", "Flatten",
-    "GELU", "GlobalAvgPool2D", "History", "ImageError", "Layer", "LeakyReLU", "LogSoftmax", "Loss",
-    "MaxPool2D", "MeanSquaredError", "Optimizer", "RMSprop", "ReLU", "Reshape", "Residual", "SGD",
-    "Sequential", "Settings", "SettingsError", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy",
-    "Softplus", "Tanh", "__version__", "augment", "callbacks", "datasets", "errors", "export_model",
-    "get_num_threads", "import_model", "initializers", "layers", "load", "losses", "lr_finder", "metrics", "networks",
-    "optimizers", "plots", "recipes", "report", "run", "schedules", "set_num_threads", "settings", "threads", "train",
+    "GELU", "GlobalAvgPool2D", "History", "ImageError", "Layer", "LeakyReLU", "LogSoftmax", "Loss", "MaxPool2D",
+    "MeanSquaredError", "Optimizer", "RMSprop", "ReLU", "Reshape", "Residual", "SGD", "Sequential", "Settings",
+    "SettingsError", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus", "Standardize", "Tanh",
+    "__version__", "augment", "callbacks", "datasets", "errors", "export_model", "get_num_threads",
+    "import_model", "initializers", "layers", "load", "losses", "lr_finder", "metrics", "networks",
+    "optimizers", "plots", "predict_images", "recipes", "report", "run", "schedules", "set_num_threads",
+    "settings", "threads", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:  # the same names for type checkers and editors
@@ -69,12 +70,14 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
         SiLU,
         Softmax,
         Softplus,
+        Standardize,
         Tanh,
     )
     from fastnn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
     from fastnn.metrics import Accuracy
     from fastnn.model import Sequential
     from fastnn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+    from fastnn.prediction import predict_images
     from fastnn.run import train
     from fastnn.settings import Settings
     from fastnn.training import History
@@ -91,12 +94,13 @@ else:
             "fastnn.layers": (
                 "AvgPool2D BatchNorm Clip Conv2D Dense Dropout ELU Flatten GELU GlobalAvgPool2D Layer "
                 "LeakyReLU LogSoftmax MaxPool2D ReLU Reshape Residual SiLU Sigmoid Softmax Softplus "
-                "Tanh"
+                "Standardize Tanh"
             ),
             "fastnn.losses": "BinaryCrossEntropy Loss MeanSquaredError SoftmaxCrossEntropy",
             "fastnn.metrics": "Accuracy",
             "fastnn.model": "Sequential",
             "fastnn.optimizers": "Adam AdamW Optimizer RMSprop SGD",
+            "fastnn.prediction": "predict_images",
             "fastnn.run": "train",
             "fastnn.settings": "Settings",
             "fastnn.training": "History",

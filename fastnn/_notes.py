@@ -6,9 +6,15 @@ It imports nothing, so that the command line can show it at once.
 from __future__ import annotations
 
 NOTES = {
-    "data.dataset": "The data.",
+    "data.dataset": "The data: a name, a folder of images, an .npz or .csv file.",
     "data.data_dir": "Folder of the data set's files. Without it: FASTNN_DATA, the user's cache, or a download.",
+    "data.split": 'Shares of training, validation and test. "": 0.8/0.1/0.1 where the data have no test part.',
     "data.validation_split": "Share of the training images that validate every epoch. 0: the test images do.",
+    "data.image_size": "Height and width of the samples in pixels. []: that of the images.",
+    "data.colour": 'Samples in colour or grey. "": as most of the images are.',
+    "data.image_form": 'plain: images are resized; mnist: drawings become light ink on black. "": plain.',
+    "data.label_column": "CSV: name or number of the labels' column, 0 the first, -1 the last.",
+    "data.standardize": 'Inputs of mean 0 and deviation 1, by a first layer. "": for tables.',
     "network.name": "The network.",
     "network.hidden": "mlp: units of each hidden layer.",
     "network.channels": "cnn, vgg, resnet: channels of each stage.",

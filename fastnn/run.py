@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from fastnn import _checks, datasets, report
+from fastnn import _checks, report
 from fastnn._folder import Best, RunFolder
 from fastnn._typing import Array
 from fastnn.callbacks import Callback
+from fastnn.errors import DataError
+from fastnn.layers import Standardize
 from fastnn.losses import SoftmaxCrossEntropy
 from fastnn.model import Sequential
 from fastnn.settings import Settings
@@ -25,15 +28,21 @@ Part = tuple[Array, Array]
 
 @dataclass(frozen=True)
 class Data:
-    """The arrays of a run: samples x (N, H, W, C) with labels y (N,) for each purpose, and the classes' names.
+    """The arrays of a run: samples x (N, ...) with labels y (N,) for each purpose, and the classes' names.
 
-    Without a validation part the test images validate.
+    Without a validation part the test images validate. metadata: what the model keeps of them.
     """
 
     training: Part
     validation: Part | None
     test: Part
     class_names: tuple[str, ...]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def things(self) -> str:
+        """What the samples are called."""
+        return "images" if self.training[0].ndim == 4 else "samples"
 
     @property
     def validates(self) -> str:
@@ -44,7 +53,9 @@ class Data:
         """The first rows of each part."""
         (x, y), (x_test, y_test), some = self.training, self.test, self.validation
         validation = None if some is None else (some[0][:rows], some[1][:rows])
-        return Data((x[:rows], y[:rows]), validation, (x_test[:rows], y_test[:rows]), self.class_names)
+        return replace(
+            self, training=(x[:rows], y[:rows]), validation=validation, test=(x_test[:rows], y_test[:rows])
+        )
 
 
 @dataclass(frozen=True)
@@ -72,19 +83,31 @@ def load(settings: Settings) -> Data:
 
     Raises DataError for missing or damaged files and ValueError for what there is not.
     """
-    wanted = settings.data
-    (x, y), test = datasets.load(wanted.dataset, wanted.data_dir or None)
-    names = datasets.class_names(wanted.dataset)
-    if not wanted.validation_split:
-        return Data((x, y), None, test, names)
-    taken = _share(y, wanted.validation_split, settings.training.seed)
-    return Data((x[~taken], y[~taken]), (x[taken], y[taken]), test, names)
+    found, share = settings.data.load(settings.training.seed), settings.data.validation_split
+    for part, use in ((found.train, "train"), (found.test, "test")):
+        if not len(part[0]):
+            raise DataError(f"{settings.data.dataset}: the split leaves no samples to {use} with")
+    data = Data(found.train, found.validation, found.test, found.class_names, found.metadata)
+    if not share:
+        return data
+    if data.validation is not None:
+        raise ValueError(f"{settings.data.dataset}: has a validation part already: say the shares of all by split")
+    (x, y), taken = data.training, _share(data.training[1], share, settings.training.seed)
+    return replace(data, training=(x[~taken], y[~taken]), validation=(x[taken], y[taken]))
 
 
 def build(settings: Settings, data: Data) -> Sequential:
     """The untrained network of settings for data, compiled."""
-    shape, names, how = data.training[0].shape[1:], data.class_names, settings.training
+    (x, _), names, how = data.training, data.class_names, settings.training
+    shape, standardize = x.shape[1:], settings.data.standardize
+    if len(shape) == 1 and settings.network.name != "mlp":
+        raise DataError(
+            f"{settings.data.dataset}: holds rows of {shape[0]} numbers, no images: train the network mlp "
+            "(--model mlp) or, if these are pixels, say the size of the images (--image-size)"
+        )
     layers = settings.network.layers(shape, len(names))
+    if standardize or (standardize == "" and x.ndim == 2):
+        layers.insert(0, Standardize.from_data(x))
     model = Sequential(
         layers, shape, dtype=how.dtype, backend=how.backend, precision=how.precision, seed=how.seed, class_names=names
     )
@@ -93,7 +116,7 @@ def build(settings: Settings, data: Data) -> Sequential:
         weights = _balanced(data.training[1], len(names))
     loss = SoftmaxCrossEntropy(weights or None, settings.loss.label_smoothing, dtype=how.dtype, backend=how.backend)
     model.compile(settings.optimizer.make(settings.schedule, settings.clipping), loss)
-    model.metadata.update(dataset=settings.data.dataset, network=settings.network.name)
+    model.metadata.update(data.metadata, dataset=settings.data.dataset, network=settings.network.name)
     return model
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from fastnn import __version__, _checks, _files, _toml, networks
+from fastnn._data import DataSettings
 from fastnn._notes import NOTES
 from fastnn._tables import OWNER, Named, Table, keywords, setting, unknown
 from fastnn._typing import Backend, Precision, Shape
@@ -52,27 +53,12 @@ _at_least_1 = partial(_checks.integer, minimum=1)
 _not_negative = partial(_checks.number, minimum=0)
 
 
-def _word(owner: str, name: str, value: object) -> str:
-    _checks.instance(owner, name, value, str, "a text")
-    return str(value)
-
-
 def _class_weights(owner: str, name: str, value: object) -> tuple[float, ...] | Literal["balanced"]:
     if value == "balanced":
         return "balanced"
     if not isinstance(value, tuple | list):
         raise TypeError(f'{owner}: {name} must be "balanced" or a list of numbers, got {value!r}')
     return tuple(_not_negative(owner, name, weight) for weight in value)
-
-
-@dataclass(frozen=True)
-class DataSettings(Table):
-    """What the network learns from."""
-
-    title: ClassVar[str] = "data"
-    dataset: str = setting("digits", _word)
-    data_dir: str = setting("", _word)
-    validation_split: float = setting(0.0, partial(_checks.number, minimum=0, below=1))
 
 
 @dataclass(frozen=True)

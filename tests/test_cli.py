@@ -84,10 +84,10 @@ def test_runs_are_numbered_and_the_seed_decides_the_result(run, tmp_path):
 
 def test_every_flag_becomes_a_setting(run):
     result = run(
-        "train", "--dataset", "digits", "--data-dir", ".", "--validation-split", 0.2, "--model", "cnn",
-        "--channels", "4,8", "--convs", 2, "--kernel-size", "3,5", "--dense", "none", "--activation", "tanh",
-        "--dropout", 0.1, "--batch-norm", "--pool-first", "--init", 0.05, "--optimizer", "sgd", "--lr", 0.01,
-        "--momentum", 0.8, "--nesterov", "--weight-decay", 1e-4, "--lr-schedule", "step", "--lr-every", 2,
+        "train", "--dataset", "digits", "--data-dir", ".", "--validation-split", 0.2, "--standardize",
+        "--model", "cnn", "--channels", "4,8", "--convs", 2, "--kernel-size", "3,5", "--dense", "none",
+        "--activation", "tanh", "--dropout", 0.1, "--batch-norm", "--pool-first", "--init", 0.05,
+        "--optimizer", "sgd", "--lr", 0.01, "--momentum", 0.8, "--nesterov", "--weight-decay", 1e-4, "--lr-schedule", "step", "--lr-every", 2,
         "--lr-factor", 0.5, "--warmup-steps", 3, "--clip-value", 2, "--clip-norm", 3, "--clip-global-norm", 4,
         "--label-smoothing", 0.1, "--class-weights", "balanced", "--epochs", 1, "--batch-size", 400, "--seed", 1,
         "--threads", 1, "--backend", "numpy", "--dtype", "float64", "--precision", "full", "--out", "here",
@@ -98,7 +98,10 @@ def test_every_flag_becomes_a_setting(run):
     assert "validation accuracy" in result.stdout
     assert "the best on the validation images), written to here" in result.stdout
     assert fastnn.Settings.read("here/config.toml").to_dict() == {
-        "data": {"dataset": "digits", "data_dir": ".", "validation_split": 0.2},
+        "data": {
+            "dataset": "digits", "data_dir": ".", "split": "", "validation_split": 0.2, "image_size": (), "colour": "",
+            "image_form": "", "label_column": "", "standardize": True,
+        },
         "network": {
             "name": "cnn", "channels": (4, 8), "convs": 2, "kernel_size": (3, 5), "padding": "same",
             "dense": (), "activation": "tanh",
@@ -166,6 +169,32 @@ def test_a_dry_run_meets_the_errors_of_the_run(run, tmp_path, monkeypatch):
     assert_one_line(result, 1, f"{tmp_path / 'locked'}: Permission denied")
 
 
+def test_flags_of_a_users_own_data(run, tmp_path):
+    from PIL import Image
+
+    for number in range(24):
+        (tmp_path / "pets" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (9, 7 + number), 10 * number).save(tmp_path / "pets" / "ab"[number % 2] / f"{number}.png")
+    result = run(
+        "train", "--dataset", "pets", "--image-size", "8x6", "--colour", "--split", "0.5/0.25/0.25", "--model", "mlp",
+        "--image-form", "plain", "--no-standardize", "--epochs", 1, "--backend", "numpy",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("mlp on pets: 12 training, 6 validation and 6 test images, ")
+    settings = fastnn.Settings.read("runs/pets-mlp-1/config.toml").data
+    assert (settings.image_size, settings.colour, settings.standardize) == ((8, 6), True, False)
+    model = fastnn.load("runs/pets-mlp-1/model.safetensors", backend="numpy")
+    assert model.input_shape == (8, 6, 3)
+    again = run("train", "--config", "runs/pets-mlp-1", "--grey", "--image-size", 5, "--out", "again")
+    assert fastnn.load("again/model.safetensors", backend="numpy").input_shape == (5, 5, 1), again.output
+    lines = "\n".join(f"{n},{('x', 'y')[n % 2]},{n % 5}" for n in range(30))
+    (tmp_path / "my table.csv").write_text(lines)
+    assert run("train", "--dataset", "my table.csv", "--model", "mlp", "--epochs", 1, "--backend", "numpy",
+               "--label-column", 1, "--out", "table").exit_code == 0  # fmt: skip
+    assert type(fastnn.load("table/model.safetensors", backend="numpy").layers[0]).__name__ == "Standardize"
+    assert run("evaluate", "table", "--backend", "numpy").stdout.startswith("3 test samples of my table.csv: loss ")
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "."])
 def test_evaluate(run, trained, name):
     result = run("evaluate", trained[0] / name, "--backend", "numpy")
@@ -222,7 +251,10 @@ def test_evaluate_needs_a_dataset_when_the_model_names_none(run, tmp_path):
     fastnn.Sequential([fastnn.Dense(64, 10)], input_shape=(64,), backend="numpy").save("plain.safetensors")
     assert_one_line(run("evaluate", "plain.safetensors"), 2, "plain.safetensors", "add --dataset")
     result = run("evaluate", "plain.safetensors", "--dataset", "digits", "--backend", "numpy")
-    assert_one_line(result, 1, "Sequential: x must have shape (N, 64), got (297, 8, 8, 1)")
+    assert result.stdout.startswith("297 test samples of digits: loss ")
+    fastnn.Sequential([fastnn.Dense(65, 10)], input_shape=(65,), backend="numpy").save("plain.safetensors")
+    result = run("evaluate", "plain.safetensors", "--dataset", "digits", "--backend", "numpy")
+    assert_one_line(result, 1, "digits: samples have shape (8, 8, 1), but the model takes (65,)")
 
 
 def test_info(run):
@@ -246,14 +278,14 @@ def test_the_first_run_says_that_it_compiles(monkeypatch):
 
 def test_version_and_help(run):
     assert run("--version").stdout == f"fastnn {fastnn.__version__}\n"
-    for command in ([], ["train"], ["evaluate"], ["info"], ["warmup"]):
+    for command in ([], ["train"], ["evaluate"], ["predict"], ["info"], ["warmup"]):
         result = run(*command, "--help")
         assert result.exit_code == 0
         assert "--debug" in result.stdout
     assert "[mlp|cnn|lenet5|vgg|resnet]" in run("train", "--help").stdout
     for title in ("Data:", "Network:", "Optimizer:", "Schedule:", "Clipping:", "Loss:", "Training:"):
         assert title in run("train", "--help").stdout.splitlines()
-    assert "[digits|mnist|fashion-mnist|kmnist]" in run("train", "--help").stdout
+    assert "[digits|mnist|fashion-mnist|kmnist|cifar10|PATH]" in run("train", "--help").stdout
     assert run().exit_code == 2
 
 
@@ -263,8 +295,11 @@ def test_version_and_help(run):
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["train", "--dataset", "nonsense"], "'nonsense' is not one of digits, mnist"),
         (["train", "--model", "gpt"], "'gpt' is not one of mlp, cnn, lenet5"),
+        (["train", "--image-size", "big"], "'big' is no size like 28 or 28x32"),
+        (["train", "--image-size", "0"], "--image-size must be >= 1, got 0"),
+        (["train", "--image-size", "1x2x3"], "--image-size must be an integer or a pair of them"),
+        (["train", "--image-form", "round"], "'round' is not one of 'plain', 'mnist'"),
         (["train", "--optimizer", "lion"], "'lion' is not one of sgd, rmsprop, adam, adamw"),
         (["train", "--backend", "cuda"], "'cuda' is not one of 'numba', 'numpy'"),
         (["train", "--epochs", "0"], "0 is not in the range x>=1"),
@@ -301,6 +336,7 @@ def test_errors_of_files(run, tmp_path, trained):
     for part in (name, "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
         (tmp_path / "mnist" / part).write_bytes(b"\x1f\x8bnonsense")
     assert_one_line(run("evaluate", "nowhere.safetensors"), 1, "nowhere.safetensors")
+    assert_one_line(run(*TRAIN, "--dataset", "nonsense"), 1, "'nonsense' is none of digits, mnist")
     assert_one_line(run("evaluate", "text.safetensors"), 1, "text.safetensors")
     assert_one_line(run(*TRAIN, "--out", "file"), 2, "file", "is a file")
     assert_one_line(run(*TRAIN, "--out", "file/below"), 1, "file/below", "Not a directory")
@@ -330,7 +366,7 @@ def test_debug_shows_the_traceback(run, place):
 
 
 def test_an_interrupt_is_one_line(run, monkeypatch):
-    def interrupt(*arguments):
+    def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(datasets, "load", interrupt)

@@ -53,8 +53,10 @@ def test_ten_class_names(name):
 
 
 def test_unknown_name():
-    with pytest.raises(ValueError, match="datasets: name must be one of digits, mnist, .*, got 'imagenet'"):
+    with pytest.raises(DataError, match="^datasets: 'imagenet' is none of digits, mnist, .*, nor a file or folder$"):
         datasets.load("imagenet")
+    with pytest.raises(ValueError, match="datasets: name must be one of digits, mnist, .*, got 'imagenet'"):
+        datasets.class_names("imagenet")
 
 
 # The file format

@@ -30,6 +30,7 @@ ROWS = (
     ("model", "_batches"),
     ("formats", "training", "lr_finder", "report"),
     ("datasets", "networks"),
+    ("_data", "prediction"),
     ("settings",),
     ("_folder", "recipes"),
     ("run",),

@@ -64,6 +64,10 @@ CASES = {
         ),
     ],
     "Clip": [(lambda **c: layers.Clip(-0.5, 1, **c), IMAGE)],
+    "Standardize": [
+        (lambda **c: layers.Standardize([0.5, 2, -1, 0], 3, **c), IMAGE),
+        (lambda **c: layers.Standardize(0.1, 0.3, **c), ROW),
+    ],
     "ReLU": [(lambda **c: layers.ReLU(**c), IMAGE)],
     "LeakyReLU": [(lambda s=s, **c: layers.LeakyReLU(s, **c), ROW) for s in (0, 0.2)],
     "ELU": [(lambda **c: layers.ELU(0.7, **c), ROW)],
@@ -212,6 +216,8 @@ def test_config_makes_the_same_layer_again(common, make, shape):
     assert describe(twin) == describe(layer)
     twin.build(shape)
     twin.parameters[:] = layer.parameters
+    for name, state in layer.named_states().items():
+        twin.named_states()[name][...] = state
     x = sample(shape)
     np.testing.assert_array_equal(in_inference(twin).forward(x), in_inference(layer).forward(x))
     assert type(layer).__name__ in repr(layer)

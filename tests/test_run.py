@@ -90,7 +90,7 @@ def test_the_files(done):
     model = fastnn.load(done.folder / "model.safetensors", backend="numpy")
     np.testing.assert_array_equal(model.parameters, done.model.parameters)
     assert model.class_names == list("0123456789")
-    assert model.metadata == {"dataset": "digits", "network": "mlp"}
+    assert model.metadata == {"dataset": "digits", "network": "mlp", "images": {"form": "mnist", "box": 1.0}}
 
 
 def test_the_environment_names_versions_and_no_person(done):
@@ -213,8 +213,57 @@ def test_wrong_calls(tmp_path, data):
     (tmp_path / "file").write_text("")
     with pytest.raises(FileExistsError):
         train(SMALL, tmp_path / "file", data=data)
-    with pytest.raises(ValueError, match="^datasets: name must be one of digits, "):
+    with pytest.raises(fastnn.DataError, match="^datasets: 'nonsense' is none of digits, "):
         run.load(SMALL.override({"data.dataset": "nonsense"}))
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("label,size,weight\n" + "".join(f"{n % 2},{1000 + n},{n / 1e6}\n" for n in range(40)))
+    return SMALL.override({"data.dataset": str(path)})
+
+
+@pytest.mark.parametrize(("standardize", "expected"), [("", True), (True, True), (False, False)])
+def test_tables_are_standardized_by_the_model(table, standardize, expected):
+    settings = table.override({"data.standardize": standardize})
+    found = run.load(settings)
+    first = run.build(settings, found).layers[0]
+    assert isinstance(first, fastnn.layers.Standardize) is expected
+    if expected:
+        y = first.forward(found.training[0])
+        np.testing.assert_allclose([y.mean(axis=0), y.std(axis=0)], [[0, 0], [1, 1]], atol=1e-3)
+
+
+def test_images_are_standardized_when_that_is_asked(data):
+    assert not isinstance(run.build(SMALL, data).layers[0], fastnn.layers.Standardize)
+    done = train(SMALL.override({"data.standardize": True, "training.epochs": 10}), data=data, verbose=False)
+    assert isinstance(done.model.layers[0], fastnn.layers.Standardize)
+    assert done.accuracy > 0.75
+
+
+def test_the_split_of_own_data(table):
+    found = run.load(table)
+    assert [len(part[0]) for part in (found.training, found.validation, found.test)] == [32, 4, 4]
+    assert found.things == "samples"
+    found = run.load(table.override({"data.split": "3/1", "data.validation_split": 0.5}))
+    assert [len(part[0]) for part in (found.training, found.validation, found.test)] == [14, 16, 10]
+    model = run.build(table, found)
+    assert model.metadata["data"] == {"split": [0.75, 0.0, 0.25], "seed": 0, "label_column": None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data.validation_split": 0.1}, r"x\.csv: has a validation part already: say the shares of all by split$"),
+        ({"data.split": "0.9/0.1/0"}, r"x\.csv: the split leaves no samples to test with$"),
+        ({"data.split": "0/1"}, r"x\.csv: the split leaves no samples to train with$"),
+        ({"network.name": "cnn"}, r"x\.csv: holds rows of 2 numbers, no images: train the network mlp \(--model mlp\)"),
+    ],
+)
+def test_data_that_do_not_suit(table, changes, message):
+    with pytest.raises(ValueError, match=message):
+        train(table.override(changes), verbose=False)
 
 
 def test_digits_are_as_the_loader_gives_them(data):

@@ -15,6 +15,7 @@ from fastnn.cli.growth import growth
 from fastnn.cli.import_ import import_
 from fastnn.cli.info import info
 from fastnn.cli.lrfind import lrfind
+from fastnn.cli.predict import predict
 from fastnn.cli.recipes import recipes
 from fastnn.cli.train import train
 from fastnn.cli.warmup import warmup
@@ -30,6 +31,7 @@ def main() -> None:
 main.add_command(train)
 main.add_command(recipes)
 main.add_command(evaluate)
+main.add_command(predict)
 main.add_command(import_)
 main.add_command(export)
 main.add_command(lrfind)

@@ -10,20 +10,23 @@ import click
 
 
 class LazyChoice(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click only
-    """One of the names that a function returns: it, not the command line, imports what knows them."""
+    """One of the names that a function returns: it, not the command line, imports what knows them.
+
+    other: what else it may be; whatever is no name is taken for it.
+    """
 
     name = "choice"
 
-    def __init__(self, names: Callable[[], Sequence[str]]) -> None:
-        self._names = names
+    def __init__(self, names: Callable[[], Sequence[str]], other: str | None = None) -> None:
+        self._names, self._other = names, other
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """The names, as click shows those of its own Choice."""
-        return f"[{'|'.join(self._names())}]"
+        return f"[{'|'.join([*self._names(), *([self._other] if self._other else [])])}]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The value if it is one of the names."""
-        if value not in self._names():
+        if self._other is None and value not in self._names():
             self.fail(f"{value!r} is not one of {', '.join(self._names())}.", param, ctx)
         return str(value)
 
@@ -43,12 +46,15 @@ def _recipe_names() -> Sequence[str]:
 Option = Callable[[Any], Any]
 Folder = click.Path(file_okay=False, path_type=Path)
 
-dataset_type = LazyChoice(_dataset_names)
+dataset_type = LazyChoice(_dataset_names, other="PATH")
 recipe_type = LazyChoice(_recipe_names)
 data_dir: Option = click.option(
     "--data-dir",
     type=Folder,
     help="Folder of the data set's files. Without it: FASTNN_DATA, the user's cache, or a download.",
+)
+label_column: Option = click.option(
+    "--label-column", help="CSV: name of the labels' column, or its number: 0 the first, -1 the last."
 )
 threads: Option = click.option(
     "--threads", type=click.IntRange(min=1), help="Number of threads. Without it: all cores."

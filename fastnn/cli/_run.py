@@ -32,7 +32,7 @@ class Announcement(Callback):
             sizes.append(f"{len(data.validation[0]):,} validation")
         click.echo(
             f"{self._settings.network.name} on {self._settings.data.dataset}: {', '.join(sizes)} and "
-            f"{len(data.test[0]):,} test images, {self.model.parameters.size:,} parameters, "
+            f"{len(data.test[0]):,} test {data.things}, {self.model.parameters.size:,} parameters, "
             f"{logs['epochs']} epochs, batch {logs['batch_size']}"
         )
         prepare(self._settings.training.backend, None)

@@ -36,6 +36,23 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in new vers
             self.fail(f"{value!r} is no list like {self._metavar}", param, ctx)
 
 
+class Size(click.ParamType):  # type: ignore[type-arg]
+    """Height and width in pixels, or one number for both."""
+
+    name = "size"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """An example."""
+        return "28|28x32"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A tuple of one or two numbers."""
+        try:
+            return tuple(int(each) for each in value.split("x"))
+        except ValueError:
+            self.fail(f"{value!r} is no size like 28 or 28x32", param, ctx)
+
+
 class NumberOrWord(click.ParamType):  # type: ignore[type-arg]
     """A number where it is one."""
 
@@ -71,7 +88,13 @@ _AT_LEAST_1 = click.IntRange(min=1)
 FLAGS: dict[str, tuple[str, Any]] = {
     "data.dataset": ("--dataset", _options.dataset_type),
     "data.data_dir": ("--data-dir", click.Path(file_okay=False)),
+    "data.split": ("--split", str),
     "data.validation_split": ("--validation-split", float),
+    "data.image_size": ("--image-size", Size()),
+    "data.colour": ("--colour/--grey", bool),
+    "data.image_form": ("--image-form", click.Choice(["plain", "mnist"])),
+    "data.label_column": ("--label-column", str),
+    "data.standardize": ("--standardize/--no-standardize", bool),
     "network.name": ("--model", _options.LazyChoice(_names("network"))),
     "network.hidden": ("--hidden", _SIZES_OR_NONE),
     "network.channels": ("--channels", _SIZES),

@@ -1,4 +1,4 @@
-"""`fastnn evaluate`: how right a trained model is on a data set's test images."""
+"""`fastnn evaluate`: how right a trained model is on the test part of a data set."""
 
 from __future__ import annotations
 
@@ -23,10 +23,13 @@ _PAIRS = 3
 @click.command(short_help="Test a trained network.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
-    "--dataset", type=_options.dataset_type, help="Where to test it. [default: what it was trained on]"
+    "--dataset",
+    type=_options.dataset_type,
+    help="Where to test it: a name, a folder of images, an .npz or .csv file. [default: what it was trained on]",
 )
 @_options.data_dir
-@click.option("--batch-size", type=click.IntRange(min=1), default=256, help="Images at once.")
+@_options.label_column
+@click.option("--batch-size", type=click.IntRange(min=1), default=256, help="Samples at once.")
 @click.option("--report", "folder", type=_options.Folder, help="Folder for report.md, report.json and pictures.")
 @_options.threads
 @_options.backend
@@ -35,25 +38,33 @@ def evaluate(
     model: Path,
     dataset: str | None,
     data_dir: Path | None,
+    label_column: str | None,
     batch_size: int,
     folder: Path | None,
     threads: int | None,
     backend: Literal["numba", "numpy"],
 ) -> None:
-    """Show loss and accuracy of MODEL, a model file or the folder of a run, on the test images.
+    """Show loss and accuracy of MODEL, a model file or the folder of a run, on test data.
 
-    --report adds precision, recall and F1 of every class, the most confused classes, the worst errors and, for the
-    folder of a run, the curves of its training.
+    These are the data's own test part (a folder test, x_test); what training left for the test where the model was
+    trained on these data; and all of them otherwise. --report adds precision, recall and F1 of every class, the most
+    confused classes, the worst errors and, for the folder of a run, the curves of its training.
     """
     from fastnn import datasets, report
+    from fastnn.cli._data import warnings_as_lines
     from fastnn.cli._run import HISTORY_FILE, MODEL_FILE, prepare
     from fastnn.formats.checkpoint import load
+    from fastnn.prediction import data_options
 
     network = load(model / MODEL_FILE if model.is_dir() else model, backend=backend)
     dataset = dataset or network.metadata.get("dataset")
     if dataset is None:
         raise click.UsageError(f"{model} does not say what it was trained on: add --dataset")
-    _, (x, y) = datasets.load(dataset, data_dir)
+    options = data_options(network, dataset)
+    if label_column is not None:
+        options["label_column"] = label_column
+    with warnings_as_lines():
+        x, y = datasets.load_test(dataset, data_dir, **options).test
     prepare(backend, threads)
     found = None
     if folder is None:
@@ -61,7 +72,8 @@ def evaluate(
     else:
         found = report.evaluate(network, x, y, batch_size=batch_size)
         loss, accuracy = found.loss, found.accuracy
-    click.echo(f"{len(x):,} test images of {dataset}: loss {loss:.4f}, accuracy {accuracy:.2%}")
+    things = "images" if x.ndim == 4 else "samples"
+    click.echo(f"{len(x):,} test {things} of {dataset}: loss {loss:.4f}, accuracy {accuracy:.2%}")
     if found is None or folder is None:
         return
     history = model / HISTORY_FILE

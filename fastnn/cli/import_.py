@@ -92,8 +92,11 @@ def import_(
         raise click.UsageError(f"--{surplus.replace('_', '-')} does not go with --like, which has its own")
     weights = read_weights(source, order=order)
     if dataset is not None and like is None:
-        given["class_names"] = given["class_names"] or datasets.class_names(dataset)
-        given["input_shape"] = given["input_shape"] or datasets.load(dataset, data_dir)[0][0].shape[1:]
+        known = dataset in datasets.NAMES
+        if not known or not given["input_shape"]:
+            data = datasets.load(dataset, data_dir)
+            given["input_shape"] = given["input_shape"] or data.train[0].shape[1:]
+        given["class_names"] = given["class_names"] or (datasets.class_names(dataset) if known else data.class_names)
     if like is not None:
         model = weights.fill(load(like, backend="numpy"), channels_first=channels_first)
     elif network is not None:

@@ -29,20 +29,23 @@ def train(config: Path | None, recipe: str | None, out: Path | None, dry_run: bo
     What no flag says has a default that suits the model, or is as in --recipe or --config.
     """
     from fastnn import run as runs
+    from fastnn.cli._data import warnings_as_lines
     from fastnn.cli._progress import progress
     from fastnn.cli._run import Announcement, new_folder
 
     settings = chosen(config, recipe, _settings.changes(flags))
     if dry_run:
         _check_writable(out or Path("runs"))
-        done = runs.try_out(settings)
+        with warnings_as_lines():
+            done = runs.try_out(settings)
         click.echo(
             f"dry run: two batches of {settings.training.batch_size} went through data, step, validation and files; "
             f"{done.model.parameters.size:,} parameters; nothing was written"
         )
         return
-    data = runs.load(settings)
-    out = out or new_folder(f"{Path(settings.data.dataset).name}-{recipe or settings.network.name}")
+    with warnings_as_lines():
+        data = runs.load(settings)
+    out = out or new_folder(f"{Path(settings.data.dataset).resolve().stem}-{recipe or settings.network.name}")
     try:
         with progress(data.validates) as shown:
             done = runs.train(settings, out, data=data, callbacks=[Announcement(settings, data), shown], verbose=False)
@@ -53,7 +56,7 @@ def train(config: Path | None, recipe: str | None, out: Path | None, dry_run: bo
         click.echo(line)
     click.echo(
         f"test accuracy {done.accuracy:.2%} (epoch {done.best_epoch} of {len(done.history.loss)}, "
-        f"the best on the {data.validates} images), written to {out}"
+        f"the best on the {data.validates} {data.things}), written to {out}"
     )
 
 

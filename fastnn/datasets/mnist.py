@@ -86,6 +86,11 @@ def load_mnist(data_dir: str | Path | None = None) -> Split:
     return _load(_MNIST, data_dir)
 
 
+def is_mnist_folder(folder: Path) -> bool:
+    """Whether the training images' IDX file lies in a folder."""
+    return _file(folder, _TRAIN_IMAGES) is not None
+
+
 def load_fashion_mnist(data_dir: str | Path | None = None) -> Split:
     """Load Fashion-MNIST, ten kinds of clothing (Xiao, Rasul and Vollgraf 2017). Else as load_mnist."""
     return _load(_FASHION_MNIST, data_dir)

@@ -147,7 +147,7 @@ def _check_shapes(place: str, layer: Layer, arrays: Mapping[str, Array]) -> None
         return
     if not layer._is_known():
         raise ValueError(f"layer {place[:-1]} ({type(layer).__name__}) does not say how many features it takes")
-    for name, shape in layer._shapes().items():
+    for name, shape in layer._kept_shapes().items():
         if place + name not in arrays:
             raise ValueError(f"array {place + name} is missing")
         if arrays[place + name].shape != shape:

@@ -26,6 +26,7 @@ from fastnn.layers.norm import BatchNorm
 from fastnn.layers.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from fastnn.layers.residual import Residual
 from fastnn.layers.shape import Flatten, Reshape
+from fastnn.layers.standardize import Standardize
 
 __all__ = [
     "ELU",
@@ -50,6 +51,7 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Softplus",
+    "Standardize",
     "Tanh",
     "describe",
     "rebuild",
@@ -70,6 +72,7 @@ TABLE: dict[str, type[Layer]] = {
         Reshape,
         Residual,
         Clip,
+        Standardize,
         ReLU,
         LeakyReLU,
         ELU,

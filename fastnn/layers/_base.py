@@ -198,6 +198,10 @@ class Layer:
     def _shapes(self) -> dict[str, Shape]:
         return {}
 
+    def _kept_shapes(self) -> dict[str, Shape]:
+        """Shapes of the arrays of a model file that decide how much memory the layer takes."""
+        return self._shapes()
+
     def _is_known(self) -> bool:
         """Whether the parameters' shapes are known."""
         return True
