@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="After it no trial begins."
 )
-@click.option("--prune/--no-prune", default=True, help="Give trials up that are below the median. [default: prune]")
+@click.option("--prune/--no-prune", default=True, help="Give trials up that fall behind. [default: prune]")
 @click.option(
     "--storage", metavar="URL", envvar="FASTNN_STORAGE",
     help="Database that several machines share: postgresql://host/name, journal:FILE, ... [default: OUT/study.db]",
@@ -111,7 +111,7 @@ def _announcement(space: Space, data: Data, search: str) -> str:
     return (
         f"{settings.network.name} on {settings.data.dataset}: {len(data.training[0]):,} training and "
         f"{len(data.validation[0]):,} validation images, {settings.training.epochs} epochs a trial; {search} over "
-        f"{', '.join(dict.fromkeys(title(name) for name in space.axes))}"
+        f"{', '.join(dict.fromkeys(title(space.column(name)) for name in space.axes))}"
     )
 
 

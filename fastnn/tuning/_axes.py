@@ -144,8 +144,8 @@ def _range(name: str, value: Mapping[str, Any]) -> Range:
     step = _number(name, "step", step)
     if step <= 0:
         raise ValueError(f"{OWN}: {name}: step must be > 0, got {step}")
-    steps = math.floor((high - low) / step + 1e-9)
-    return Range(low, float(f"{low + steps * step:.12g}") if isinstance(high, float) else low + steps * step, log, step)
+    last = low + math.floor((high - low) / step + 1e-9) * step
+    return Range(low, high if math.isclose(last, high) else last, step=step)
 
 
 def _number(name: str, key: str, value: Any) -> Any:

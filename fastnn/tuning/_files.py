@@ -47,7 +47,8 @@ def draw(study: Study, folder: Path) -> list[str]:
 
     written = []
     if any(trial.accuracy is not None for trial in study.trials):
-        plots.trials([(trial.number, trial.state, trial.accuracy) for trial in study.trials], folder / HISTORY_FILE)
+        rows = [(trial.number, trial.state, trial.accuracy) for trial in study.trials]
+        plots.trials(rows, folder / HISTORY_FILE, best=study.best.number if study.complete else None)
         written.append(HISTORY_FILE)
     if shares := study.importance():
         plots.importance({title(name): share for name, share in shares.items()}, folder / IMPORTANCE_FILE)

@@ -56,7 +56,7 @@ def tune(
     the whole grid. search: "tpe" (tree-structured Parzen estimators: learns from the trials before), "random", or
     "grid", all combinations in an order that spreads. The first trial of tpe and random is settings as they are, where
     the space has them. timeout: seconds after which no further trial begins. prune: give a trial up in which, after a
-    third of its epochs, the best accuracy is below the median of what the complete ones had by then.
+    quarter of its epochs, the best accuracy is in the lowest quarter of what the complete ones had by then.
 
     out: folder for study.db, trials.csv, best.toml, history.png and importance.png (the pictures need matplotlib); a
     study that is there already goes on. storage: a database instead of study.db, in which processes on several machines

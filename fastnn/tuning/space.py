@@ -58,7 +58,7 @@ class _Name:
     @property
     def setting(self) -> str:
         """The dotted name of the setting."""
-        return f"{self.title}.{self.key}"
+        return f"{self.title}.{self.key}".rstrip(".")
 
 
 class Space:
