@@ -19,7 +19,7 @@ __all__ = [
     "__version__", "augment", "callbacks", "datasets", "errors", "export_model", "get_num_threads",
     "import_model", "initializers", "layers", "load", "losses", "lr_finder", "metrics", "networks",
     "optimizers", "plots", "predict_images", "recipes", "report", "run", "schedules", "set_num_threads",
-    "settings", "threads", "train",
+    "settings", "threads", "train", "tuning",
 ]  # fmt: skip
 
 if TYPE_CHECKING:  # the same names for type checkers and editors
@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
         run,
         schedules,
         settings,
+        tuning,
     )
     from fastnn._threads import get_num_threads, set_num_threads, threads
     from fastnn.augment import Augmentation

@@ -34,7 +34,7 @@ ROWS = (
     ("settings",),
     ("_folder", "recipes"),
     ("run",),
-    ("_warmup", "bench"),
+    ("_warmup", "bench", "tuning"),
     ("cli",),
     ("__main__",),
 )

@@ -49,7 +49,11 @@ def network(layers, shape):
     return fn.Sequential(layers, shape, backend="numpy", seed=0)
 
 
+TRIALS = [(0, "complete", 0.9), (1, "pruned", 0.5), (2, "complete", 0.95), (3, "diverged", None), (4, "complete", 0.93)]
+
 DRAW = {
+    "trials": lambda path: plots.trials(TRIALS, path),
+    "importance": lambda path: plots.importance({"learning rate (sgd)": 0.7, "width": 0.3}, path),
     "curves": lambda path: plots.curves(ROWS, path),
     "confusion": lambda path: plots.confusion([[5, 1], [2, 7]], None, path),
     "top_losses": lambda path: plots.top_losses(SAMPLES, np.arange(60) % 2, SAMPLES[:, 0, 0, :2], path=path),
@@ -317,6 +321,43 @@ def test_filters_refuse():
         plots.filters(network([fn.ReLU()], (4,)))
     with pytest.raises(ValueError, match="^plots.filters: count must be >= 1, got 0$"):
         plots.filters(network([fn.Dense(4, 2)], (4,)), count=0)
+
+
+# Searches
+
+
+def test_trials_show_their_states_and_the_best():
+    figure = plots.trials(TRIALS)
+    words = texts(figure)
+    for word in ("complete", "pruned", "diverged or failed", "best so far", "95.00% in trial 2", "Validation accuracy"):
+        assert word in words
+    assert "trial (at the lower edge: as low or lower)" in words
+    line = figure.axes[0].lines[0]
+    np.testing.assert_array_equal(line.get_ydata(), [0.9, 0.95, 0.95, 0.95])
+    assert line.get_xdata()[-1] == 4
+    low = figure.axes[0].get_ylim()[0]
+    assert 0.8 < low < 0.9  # the pruned one does not press the others together
+    assert "93.00% in trial 4" in texts(plots.trials(TRIALS, best=4))
+    assert "diverged or failed" in texts(plots.trials([(0, "pruned", 0.5), (1, "failed", None), (2, "running", None)]))
+
+
+def test_trials_refuse():
+    with pytest.raises(ValueError, match="^plots.trials: rows must have a trial with an accuracy, got none$"):
+        plots.trials([(0, "diverged", None)])
+    with pytest.raises(ValueError, match="^plots.trials: best must be a complete trial, got 1$"):
+        plots.trials(TRIALS, best=1)
+    with pytest.raises(TypeError, match="^plots.trials: accuracy must be a number, got None$"):
+        plots.trials([(0, "complete", None)])
+
+
+def test_importance_in_the_order_given():
+    figure = plots.importance({"a": 0.7, "b": 0.3})
+    assert [bar.get_width() for bar in figure.axes[0].patches] == [0.7, 0.3]
+    assert [word for word in texts(figure) if word in ("a", "b", "70%", "30%")] == ["70%", "30%", "a", "b"]
+    with pytest.raises(ValueError, match="^plots.importance: shares must not be empty$"):
+        plots.importance({})
+    with pytest.raises(ValueError, match="^plots.importance: shares must be >= 0, got -1$"):
+        plots.importance({"a": -1})
 
 
 # Images

@@ -18,6 +18,7 @@ from fastnn.cli.lrfind import lrfind
 from fastnn.cli.predict import predict
 from fastnn.cli.recipes import recipes
 from fastnn.cli.train import train
+from fastnn.cli.tune import tune
 from fastnn.cli.warmup import warmup
 
 
@@ -29,6 +30,7 @@ def main() -> None:
 
 
 main.add_command(train)
+main.add_command(tune)
 main.add_command(recipes)
 main.add_command(evaluate)
 main.add_command(predict)
