@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastnn.run import Data
     from fastnn.settings import Settings
 
-__all__ = ["HISTORY_FILE", "MODEL_FILE", "Announcement", "new_folder", "prepare"]
+__all__ = ["HISTORY_FILE", "MODEL_FILE", "Announcement", "new_folder", "prepare", "title"]
 
 
 class Announcement(Callback):
@@ -48,6 +48,11 @@ def prepare(backend: str, threads: int | None) -> None:
         _threads.set_num_threads(threads)
     if not _system.kernels_cached():
         click.echo("compiling kernels (once)")
+
+
+def title(settings: Settings, recipe: str | None) -> str:
+    """What a run's folder is called: DATASET-MODEL, or DATASET-RECIPE."""
+    return f"{Path(settings.data.dataset).resolve().stem}-{recipe or settings.network.name}"
 
 
 def new_folder(title: str) -> Path:

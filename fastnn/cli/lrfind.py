@@ -35,15 +35,17 @@ def lrfind(
 
     from fastnn import _files, plots
     from fastnn import run as runs
-    from fastnn.cli._run import prepare
+    from fastnn.cli._data import warnings_as_lines
+    from fastnn.cli._run import prepare, title
     from fastnn.lr_finder import find_learning_rate
 
     if end <= start:
         raise click.UsageError(f"--end must be above --start, got {end:g} and {start:g}")
     settings = chosen(config, recipe, _settings.changes(flags))
-    data = runs.load(settings)
+    with warnings_as_lines():
+        data = runs.load(settings)
     model = runs.build(settings, data)
-    name = f"{Path(settings.data.dataset).name}-{recipe or settings.network.name}"
+    name = title(settings, recipe)
     out = Path("runs") / f"lrfind-{name}" if out is None else out
     out.mkdir(parents=True, exist_ok=True)
     prepare(settings.training.backend, settings.training.threads or None)

@@ -31,7 +31,7 @@ def train(config: Path | None, recipe: str | None, out: Path | None, dry_run: bo
     from fastnn import run as runs
     from fastnn.cli._data import warnings_as_lines
     from fastnn.cli._progress import progress
-    from fastnn.cli._run import Announcement, new_folder
+    from fastnn.cli._run import Announcement, new_folder, title
 
     settings = chosen(config, recipe, _settings.changes(flags))
     if dry_run:
@@ -45,7 +45,7 @@ def train(config: Path | None, recipe: str | None, out: Path | None, dry_run: bo
         return
     with warnings_as_lines():
         data = runs.load(settings)
-    out = out or new_folder(f"{Path(settings.data.dataset).resolve().stem}-{recipe or settings.network.name}")
+    out = out or new_folder(title(settings, recipe))
     try:
         with progress(data.validates) as shown:
             done = runs.train(settings, out, data=data, callbacks=[Announcement(settings, data), shown], verbose=False)
