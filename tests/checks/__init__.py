@@ -14,6 +14,7 @@ from . import activation, augment, batch, conv, dense, loss, metric, norm, optim
 CHECKS = {
     "activation": [
         (activation.check_activation, activation.ACTIVATION_EXAMPLES),
+        (activation.check_clip, activation.ACTIVATION_EXAMPLES[:6]),
         (activation.check_softmax, activation.SOFTMAX_EXAMPLES),
         (activation.check_dropout, activation.DROPOUT_EXAMPLES),
     ],
