@@ -28,6 +28,16 @@ def fastnn(tmp_path, monkeypatch):
     return lambda *arguments: CliRunner().invoke(main, [str(a) for a in arguments], prog_name="fastnn")
 
 
+def test_a_users_own_data_are_validated_by_their_split(fastnn, tmp_path):
+    table = "".join(f"{number % 2},{number},{number % 7}\n" for number in range(60))
+    (tmp_path / "my.csv").write_text("label,a,b\n" + table)
+    result = fastnn(*TUNE, "--dataset", "my.csv")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("mlp on my.csv: 48 training and 6 validation samples, ")
+    again = fastnn("train", "--config", "runs/tune-my-mlp/best.toml")
+    assert again.exit_code == 0, again.output
+
+
 def test_a_search_and_its_best_trained_again(fastnn, tmp_path):
     result = fastnn(*TUNE)
     assert result.exit_code == 0, result.output

@@ -256,7 +256,7 @@ def test_a_share_of_the_training_images_is_always_kept_for_validation():
     assert tuning.prepared(Settings().override({"data.validation_split": 0.2})).data.validation_split == 0.2
     study = tune(SMALL.override({"data.validation_split": 0.0, "training.epochs": 1}), AXES, trials=1)
     assert study.best_settings.data.validation_split == 0.1
-    with pytest.raises(ValueError, match="^tune: data must have a validation part$"):
+    with pytest.raises(ValueError, match="^tune: data must have a validation part .validation_split, --val"):
         tune(SMALL, AXES, data=run.load(Settings()))
 
 

@@ -65,7 +65,8 @@ def tune(
     """
     from fastnn import run as runs
     from fastnn import tuning
-    from fastnn.cli._run import prepare
+    from fastnn.cli._data import warnings_as_lines
+    from fastnn.cli._run import prepare, title
     from fastnn.cli._trials import shown
 
     changes = _settings.changes(flags)
@@ -75,8 +76,9 @@ def tune(
         click.echo(space.text(), nl=False)
         return
     tuning.require()
-    data = runs.load(settings)
-    out = out or Path("runs") / f"tune-{Path(settings.data.dataset).name}-{settings.network.name}"
+    with warnings_as_lines():
+        data = runs.load(settings)
+    out = out or Path("runs") / f"tune-{title(settings, None)}"
     click.echo(_announcement(space, data, search))
     prepare(settings.training.backend, None)
     try:
@@ -110,7 +112,8 @@ def _announcement(space: Space, data: Data, search: str) -> str:
     assert data.validation is not None
     return (
         f"{settings.network.name} on {settings.data.dataset}: {len(data.training[0]):,} training and "
-        f"{len(data.validation[0]):,} validation images, {settings.training.epochs} epochs a trial; {search} over "
+        f"{len(data.validation[0]):,} validation {data.things}, "
+        f"{settings.training.epochs} epochs a trial; {search} over "
         f"{', '.join(dict.fromkeys(title(space.column(name)) for name in space.axes))}"
     )
 

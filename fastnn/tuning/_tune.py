@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from fastnn import _checks, run
+from fastnn import _checks, datasets, run
 from fastnn.settings import Settings
 from fastnn.tuning._defaults import default_space
 from fastnn.tuning._study import Study, TrialCallback
@@ -28,9 +28,15 @@ def require() -> None:
 
 
 def prepared(settings: Settings) -> Settings:
-    """Settings that keep a share of the training images for validation: a tenth, unless they say which."""
+    """Settings that keep a share of the training images for validation: a tenth, unless they say which.
+
+    A user's own data have a validation part, or their split makes one.
+    """
     _checks.instance(_OWN, "settings", settings, Settings, "Settings")
-    return settings if settings.data.validation_split else settings.override({"data.validation_split": _VALIDATION})
+    data = settings.data
+    if data.validation_split or data.split or data.dataset not in datasets.NAMES:
+        return settings
+    return settings.override({"data.validation_split": _VALIDATION})
 
 
 def tune(
@@ -82,7 +88,7 @@ def tune(
     require()
     data = run.load(settings) if data is None else data
     if data.validation is None:
-        raise ValueError(f"{_OWN}: data must have a validation part")
+        raise ValueError(f"{_OWN}: data must have a validation part (validation_split, --validation-split)")
     from fastnn.tuning import _worker
 
     place = _worker.Place(None if out is None else Path(out), storage, name)
