@@ -95,7 +95,8 @@ def test_every_flag_becomes_a_setting(run):
         "--optimizer", "sgd", "--lr", 0.01, "--momentum", 0.8, "--nesterov", "--weight-decay", 1e-4,
         "--lr-schedule", "step", "--lr-every", 2, "--lr-factor", 0.5, "--warmup-steps", 3, "--clip-value", 2,
         "--clip-norm", 3, "--clip-global-norm", 4, "--label-smoothing", 0.1, "--class-weights", "balanced",
-        "--epochs", 1, "--batch-size", 400, "--accumulate", 2, "--seed", 1, "--threads", 1, "--backend", "numpy", "--dtype", "float64",
+        "--epochs", 1, "--batch-size", 400, "--accumulate", 2, "--seed", 1,
+        "--threads", 1, "--backend", "numpy", "--dtype", "float64",
         "--precision", "full", "--patience", 5, "--monitor", "loss", "--min-delta", 0.01, "--out", "here",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
