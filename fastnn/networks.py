@@ -3,8 +3,9 @@ keywords, and returns new layers whose output are logits (N, classes).
 
 Keywords that several builders share: activation, a word that `fastnn.layers` know, after every hidden layer;
 dropout, the rate before every dense layer but a network's first layer; batch_norm, before every hidden
-activation (the layer before it then has no biases); init, how weights begin: a name or a standard deviation,
-see `fastnn.initializers`. A wrong keyword raises TypeError or ValueError that names builder and keyword.
+activation (the layer before it then has no biases); clip_pre_activations, the bound (either way) of what goes into
+every hidden activation, 0 for none; init, how weights begin: a name or a standard deviation, see
+`fastnn.initializers`. A wrong keyword raises TypeError or ValueError that names builder and keyword.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from fastnn import _checks, initializers
 from fastnn._typing import Shape
 from fastnn.layers import (
     BatchNorm,
+    Clip,
     Conv2D,
     Dense,
     Dropout,
@@ -36,10 +38,11 @@ def mlp(
     activation: str = "relu",
     dropout: float = 0.0,
     batch_norm: bool = False,
+    clip_pre_activations: float = 0.0,
     init: str | float = "he_normal",
 ) -> list[Layer]:
     """A multilayer perceptron on the flattened sample. hidden: units of each hidden layer; () has none."""
-    style = _Style("mlp", activation, dropout, batch_norm, init)
+    style = _Style("mlp", activation, dropout, batch_norm, init, clip_pre_activations)
     return [Flatten(), *style.dense(_checks.sizes("mlp", "hidden", hidden), classes, begins=True)]
 
 
@@ -55,6 +58,7 @@ def cnn(
     activation: str = "relu",
     dropout: float = 0.0,
     batch_norm: bool = False,
+    clip_pre_activations: float = 0.0,
     pool_first: bool = False,
     init: str | float = "he_normal",
 ) -> list[Layer]:
@@ -64,7 +68,7 @@ def cnn(
     for each. padding: "same" keeps the image's size, "valid" has none. dense: units of the hidden dense layers; () has
     none. pool_first: a stage pools before its last batch norm and activation.
     """
-    style = _Style("cnn", activation, dropout, batch_norm, init)
+    style = _Style("cnn", activation, dropout, batch_norm, init, clip_pre_activations)
     return _stages(style, input_shape, classes, channels, convs, kernel_size, padding, dense, pool_first)
 
 
@@ -80,12 +84,13 @@ def vgg(
     activation: str = "relu",
     dropout: float = 0.0,
     batch_norm: bool = False,
+    clip_pre_activations: float = 0.0,
     pool_first: bool = False,
     init: str | float = "he_normal",
 ) -> list[Layer]:
     """`cnn` with two convolutions in each of three stages, in the manner of VGG (Simonyan & Zisserman 2014), for
     images of CIFAR's size."""
-    style = _Style("vgg", activation, dropout, batch_norm, init)
+    style = _Style("vgg", activation, dropout, batch_norm, init, clip_pre_activations)
     return _stages(style, input_shape, classes, channels, convs, kernel_size, padding, dense, pool_first)
 
 
@@ -150,12 +155,14 @@ class _Style:
     dropout: float
     batch_norm: bool
     init: str | float
+    clip: float = 0.0
 
     def __post_init__(self) -> None:
         _checks.choice(self.owner, "activation", self.activation, activations.NAMES)
         _checks.number(self.owner, "dropout", self.dropout, minimum=0, below=1)
         _checks.flag(self.owner, "batch_norm", self.batch_norm)
         initializers.get(self.owner, self.init)
+        _checks.number(self.owner, "clip_pre_activations", self.clip, minimum=0)
 
     def conv(self, channels: int, size: int, stride: int = 1, padding: str = "same") -> Layer:
         return Conv2D(None, channels, size, stride, padding, bias=not self.batch_norm, init=self.init)
@@ -167,7 +174,9 @@ class _Style:
 
     def after(self) -> list[Layer]:
         """What follows on a hidden layer's sums."""
-        return [BatchNorm(), self.active()] if self.batch_norm else [self.active()]
+        norm = [BatchNorm()] if self.batch_norm else []
+        clip = [Clip(-self.clip, self.clip)] if self.clip else []
+        return [*norm, *clip, self.active()]
 
     def dense(self, hidden: Sequence[int], classes: int, begins: bool = False) -> list[Layer]:
         """The dense layers at the end; dropout, if any, goes before each, but not where the network begins."""

@@ -140,13 +140,14 @@ def train(
     model = build(settings, data)
     how, best = settings.training, Best()
     folder = None if out is None else RunFolder(Path(out), settings, best)
-    own = [best] if folder is None else [best, folder]
+    own = [*settings.schedule.callbacks(), best, *([] if folder is None else [folder]), *settings.stopping.callbacks()]
     # A divergence is reported as an error; NumPy need not warn of it as well.
     with _threads(settings), np.errstate(over="ignore", invalid="ignore"):
         try:
             history = model.fit(
                 *data.training, epochs=how.epochs, batch_size=how.batch_size,
                 validation_data=data.validation or data.test, callbacks=[*own, *callbacks], verbose=verbose,
+                augmentation=settings.augmentation.make(how.seed), accumulate=how.accumulate,
             )  # fmt: skip
         except KeyboardInterrupt:
             if folder is not None:

@@ -15,7 +15,9 @@ from click.testing import CliRunner
 
 import fastnn
 from fastnn import datasets
+from fastnn.callbacks import LivePlot
 from fastnn.cli import _progress, main
+from fastnn.settings import TABLES
 
 TRAIN = ["train", "--model", "mlp", "--epochs", "2", "--backend", "numpy"]
 
@@ -85,13 +87,17 @@ def test_runs_are_numbered_and_the_seed_decides_the_result(run, tmp_path):
 def test_every_flag_becomes_a_setting(run):
     result = run(
         "train", "--dataset", "digits", "--data-dir", ".", "--validation-split", 0.2, "--standardize",
-        "--model", "cnn", "--channels", "4,8", "--convs", 2, "--kernel-size", "3,5", "--dense", "none",
-        "--activation", "tanh", "--dropout", 0.1, "--batch-norm", "--pool-first", "--init", 0.05,
+        "--model", "cnn", "--shift", "1,2", "--rotate", 5, "--scale", 0.1, "--shear", 4, "--elastic", "8,2",
+        "--flip", "both",
+        "--crop", 1, "--resize", 0.2, "--cutout", 3, "--mixup", 0.3, "--border", "edge", "--fill", 0.5,
+        "--channels", "4,8", "--convs", 2, "--kernel-size", "3,5", "--dense", "none", "--activation", "tanh",
+        "--dropout", 0.1, "--batch-norm", "--clip-pre-activations", 9, "--pool-first", "--init", 0.05,
         "--optimizer", "sgd", "--lr", 0.01, "--momentum", 0.8, "--nesterov", "--weight-decay", 1e-4,
-        "--lr-schedule", "step", "--lr-every", 2,
-        "--lr-factor", 0.5, "--warmup-steps", 3, "--clip-value", 2, "--clip-norm", 3, "--clip-global-norm", 4,
-        "--label-smoothing", 0.1, "--class-weights", "balanced", "--epochs", 1, "--batch-size", 400, "--seed", 1,
-        "--threads", 1, "--backend", "numpy", "--dtype", "float64", "--precision", "full", "--out", "here",
+        "--lr-schedule", "step", "--lr-every", 2, "--lr-factor", 0.5, "--warmup-steps", 3, "--clip-value", 2,
+        "--clip-norm", 3, "--clip-global-norm", 4, "--label-smoothing", 0.1, "--class-weights", "balanced",
+        "--epochs", 1, "--batch-size", 400, "--accumulate", 2, "--seed", 1,
+        "--threads", 1, "--backend", "numpy", "--dtype", "float64",
+        "--precision", "full", "--patience", 5, "--monitor", "loss", "--min-delta", 0.01, "--out", "here",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("cnn on digits: 1,200 training, 300 validation and 297 test images, ")
@@ -103,10 +109,14 @@ def test_every_flag_becomes_a_setting(run):
             "dataset": "digits", "data_dir": ".", "split": "", "validation_split": 0.2, "image_size": (), "colour": "",
             "image_form": "", "label_column": "", "standardize": True,
         },
+        "augmentation": {
+            "shift": (1, 2), "rotate": 5, "scale": 0.1, "shear": 4, "elastic": (8, 2), "flip": "both", "crop": 1,
+            "resize": 0.2, "cutout": 3, "mixup": 0.3, "border": "edge", "fill": 0.5,
+        },
         "network": {
             "name": "cnn", "channels": (4, 8), "convs": 2, "kernel_size": (3, 5), "padding": "same",
             "dense": (), "activation": "tanh",
-            "dropout": 0.1, "batch_norm": True, "pool_first": True, "init": 0.05,
+            "dropout": 0.1, "batch_norm": True, "clip_pre_activations": 9, "pool_first": True, "init": 0.05,
         },
         "optimizer": {
             "name": "sgd", "learning_rate": 0.01, "momentum": 0.8, "nesterov": True, "weight_decay": 1e-4,
@@ -115,9 +125,10 @@ def test_every_flag_becomes_a_setting(run):
         "clipping": {"value": 2, "norm": 3, "global_norm": 4},
         "loss": {"label_smoothing": 0.1, "class_weights": "balanced"},
         "training": {
-            "epochs": 1, "batch_size": 400, "seed": 1, "threads": 1, "backend": "numpy", "dtype": "float64",
-            "precision": "full",
+            "epochs": 1, "batch_size": 400, "accumulate": 2, "seed": 1, "threads": 1, "backend": "numpy",
+            "dtype": "float64", "precision": "full",
         },
+        "stopping": {"patience": 5, "monitor": "loss", "min_delta": 0.01},
     }  # fmt: skip
 
 
@@ -132,6 +143,40 @@ def test_a_config_repeats_a_run_and_flags_change_it(run, trained, tmp_path):
     assert result.exit_code == 0, result.output
     before, after = (fastnn.Settings.read(place / "config.toml") for place in (folder, tmp_path / "changed"))
     assert after == before.override({"training.epochs": 1, "network.hidden": (8,)})
+
+
+def test_a_flag_turns_augmentation_off(run):
+    flags = ["--shift", 2, "--flip", "horizontal", "--elastic", "34,4", "--epochs", 1, "--out", "on"]
+    assert run(*TRAIN, *flags).exit_code == 0
+    off = ["--shift", 0, "--flip", "none", "--elastic", 0, "--out", "off"]
+    result = run("train", "--config", "on", *off)
+    assert result.exit_code == 0, result.output
+    on, off = (fastnn.Settings.read(f"{name}/config.toml").augmentation for name in ("on", "off"))
+    assert (on.shift, on.flip, on.elastic) == ((2, 2), "horizontal", (34, 4))
+    assert off == fastnn.Settings().augmentation
+
+
+def test_a_training_says_that_it_stopped_early(run):
+    stops = ["--patience", 2, "--monitor", "val_accuracy", "--min-delta", 1]
+    result = run(*TRAIN, "--epochs", 30, *stops, "--lr-schedule", "plateau", "--lr-min", 1e-4)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[-3].startswith("epoch 3/30 ")
+    assert lines[-2] == "stopped: no better test accuracy for 2 epochs"
+    assert " of 3, the best on the test images)" in lines[-1]
+
+
+def test_curves_are_shown_during_the_training(run, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("tensorboardX", reason="the extra `tensorboard` is not installed")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    draw, drawn = LivePlot._draw, []
+    monkeypatch.setattr(LivePlot, "_draw", lambda self: drawn.append((draw(self), self.filename.exists())[1]))
+    result = run(*TRAIN, "--out", "here", "--live-plot", "--tensorboard", "logs/new")
+    assert result.exit_code == 0, result.output
+    assert drawn[0]
+    assert (tmp_path / "here" / "curves.png").exists()
+    assert sorted(path.name for path in (tmp_path / "logs" / "new").iterdir()) == ["train", "validation"]
 
 
 def test_a_recipe(run, tmp_path):
@@ -149,7 +194,7 @@ def test_recipes_are_listed_and_shown(run):
     assert [line.split()[0] for line in lines] == list(fastnn.recipes.names())
     assert lines[0].endswith(fastnn.recipes.description("cnn"))
     assert run("recipes", "lenet5").stdout == fastnn.recipes.load("lenet5").text()
-    assert_one_line(run("recipes", "mpl"), 2, "'mpl' is not one of cnn, cnn-fast, ")
+    assert_one_line(run("recipes", "mpl"), 2, "'mpl' is not one of cnn, cnn-best, ")
 
 
 def test_a_dry_run_writes_nothing(run, tmp_path):
@@ -284,8 +329,8 @@ def test_version_and_help(run):
         assert result.exit_code == 0
         assert "--debug" in result.stdout
     assert "[mlp|cnn|lenet5|vgg|resnet]" in run("train", "--help").stdout
-    for title in ("Data:", "Network:", "Optimizer:", "Schedule:", "Clipping:", "Loss:", "Training:"):
-        assert title in run("train", "--help").stdout.splitlines()
+    for table in TABLES:
+        assert f"{table.capitalize()}:" in run("train", "--help").stdout.splitlines()
     assert "[digits|mnist|fashion-mnist|kmnist|cifar10|PATH]" in run("train", "--help").stdout
     assert run().exit_code == 2
 
@@ -315,7 +360,10 @@ def test_version_and_help(run):
         (["train", "--model", "mlp", "--hidden", "0"], "--hidden must be >= 1, got 0"),
         (["train", "--init", "she"], "--init must be one of 'he_normal'"),
         (["train", "--lr-schedule", "inverse-time"], "--lr-decay is missing: inverse-time needs it"),
-        (["train", "--recipe", "mpl"], "'mpl' is not one of cnn, cnn-fast, "),
+        (["train", "--rotate", "-1"], "--rotate must be >= 0 and <= 180, got -1.0"),
+        (["train", "--elastic", "3"], "--elastic must be 0 or a pair of numbers, got 3.0"),
+        (["train", "--flip", "left"], "'left' is not one of 'horizontal', 'vertical', 'both', 'none'"),
+        (["train", "--recipe", "mpl"], "'mpl' is not one of cnn, cnn-best, "),
         (["train", "--recipe", "mlp", "--config", "x"], "--config and --recipe exclude each other"),
         (["train", "--threads", "0"], "0 is not in the range x>=1"),
         (["train", "--seed", "-1"], "-1 is not in the range x>=0"),

@@ -30,7 +30,7 @@ ROWS = (
     ("model", "_batches"),
     ("formats", "training", "lr_finder", "report"),
     ("datasets", "networks"),
-    ("_data", "prediction"),
+    ("_data", "_sections", "prediction"),
     ("settings",),
     ("_folder", "recipes"),
     ("run",),

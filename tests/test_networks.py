@@ -63,6 +63,14 @@ def test_the_order_of_an_mlp():
     assert all(layer.rate == 0.2 for layer in layers if isinstance(layer, Dropout))
 
 
+def test_what_goes_into_hidden_activations_is_clipped():
+    layers = mlp((4,), 3, hidden=(5,), batch_norm=True, clip_pre_activations=2.5)
+    assert kinds(layers) == ["Flatten", "Dense", "BatchNorm", "Clip", "ReLU", "Dense"]
+    assert (layers[3].min_value, layers[3].max_value) == (-2.5, 2.5)
+    layers = cnn(RGB, 10, channels=(4,), dense=(5,), clip_pre_activations=1, pool_first=True)
+    assert kinds(layers) == ["Conv2D", "MaxPool2D", "Clip", "ReLU", "Flatten", "Dense", "Clip", "ReLU", "Dense"]
+
+
 def test_the_order_of_a_cnn():
     block = ["Conv2D", "ReLU"]
     assert kinds(cnn(RGB, 10)) == [*block, "MaxPool2D"] * 2 + ["Flatten", "Dense", "ReLU", "Dense"]
@@ -102,6 +110,7 @@ def test_vgg_and_resnet():
         (mlp, {"activation": "step"}, "mlp: activation must be one of 'relu', "),
         (mlp, {"dropout": 1}, "mlp: dropout must be >= 0 and < 1, got 1"),
         (mlp, {"batch_norm": 1}, "mlp: batch_norm must be True or False, got int"),
+        (mlp, {"clip_pre_activations": -1}, "mlp: clip_pre_activations must be >= 0, got -1"),
         (mlp, {"init": "she"}, "mlp: init must be one of 'he_normal', "),
         (cnn, {"channels": ()}, "cnn: channels must not be empty"),
         (cnn, {"channels": (4,) * 6}, "cnn: channels must be at most 5 for 32x32 pixels, got 6"),

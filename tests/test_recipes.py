@@ -25,7 +25,7 @@ def test_the_networks_that_their_names_promise():
     hidden = {name: recipes.load(name).network.keywords.get("hidden") for name in recipes.names()}
     assert hidden == {
         "mlp": (128, 64), "mlp-256": (256, 128), "mlp-sigmoid": (64,), "mlp-adam": (256, 128),
-        "lenet5": None, "cnn": None, "cnn-fast": None,
+        "mlp-best": (512, 256), "lenet5": None, "cnn": None, "cnn-fast": None, "cnn-best": None,
     }  # fmt: skip
     assert recipes.load("mlp-sigmoid").network.keywords["activation"] == "sigmoid"
     assert {recipes.load(name).data.dataset for name in recipes.names()} == {"mnist"}

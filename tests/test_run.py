@@ -66,6 +66,9 @@ class Weights(Callback):
         {"optimizer.name": "sgd", "optimizer.nesterov": True, "schedule.name": "step", "schedule.every": 1,
          "schedule.warmup_steps": 5, "clipping.global_norm": 0.5, "loss.label_smoothing": 0.1,
          "loss.class_weights": "balanced", "training.dtype": "float64", "data.validation_split": 0.1},
+        {"schedule.name": "plateau", "schedule.patience": 0, "schedule.monitor": "accuracy", "schedule.min_delta": 1.0,
+         "stopping.patience": 1, "training.accumulate": 3, "network.clip_pre_activations": 2},
+        {"augmentation.shift": 1, "augmentation.rotate": 10, "augmentation.elastic": (8, 2), "augmentation.mixup": 0.2},
     ],
 )  # fmt: skip
 def test_the_folder_repeats_the_run_bit_for_bit(tmp_path, backend, changes):
@@ -166,6 +169,34 @@ def test_the_loss_has_its_settings(data):
     assert run.build(SMALL, data).loss.class_weights is None
     with pytest.raises(ValueError, match=r"^Sequential: class_weights must be 10 numbers, got 2$"):
         run.build(SMALL.override({"loss.class_weights": [1, 2]}), data)
+
+
+def test_the_augmentation_changes_what_is_trained_on(data, done):
+    augmented = train(SMALL.override({"augmentation.shift": 1}), data=data, verbose=False)
+    assert augmented.history.loss[0] > done.history.loss[0]
+    assert augmented.history.loss[-1] < augmented.history.loss[0]
+
+
+def test_a_run_stops_early_and_keeps_its_best_weights(data):
+    # No epoch's accuracy gets better by more than 1, so the first one is the only good one.
+    settings = SMALL.override({"stopping.patience": 2, "stopping.monitor": "val_accuracy", "stopping.min_delta": 1.0})
+    stopped = train(settings.override({"training.epochs": 50}), data=data, verbose=False)
+    assert len(stopped.history.loss) == 3
+    assert stopped.accuracy == stopped.history.val_accuracy[stopped.best_epoch - 1]
+    assert stopped.accuracy == stopped.model.evaluate(*data.test)[1]
+
+
+def test_a_plateau_reduces_the_rate_and_the_table_shows_it(tmp_path, data):
+    changes = {"schedule.name": "plateau", "schedule.patience": 1, "schedule.min_delta": 100.0, "training.epochs": 4}
+    train(SMALL.override(changes), tmp_path, data=data, verbose=False)
+    rates = [float(row["learning_rate"]) for row in history(tmp_path)]
+    np.testing.assert_allclose(rates, [0.02, 0.02, 0.01, 0.005])
+
+
+def test_accumulated_batches_are_one_larger_batch(data):
+    small = train(SMALL.override({"training.accumulate": 5, "network.dropout": 0}), data=data, verbose=False)
+    large = train(SMALL.override({"training.batch_size": 500, "network.dropout": 0}), data=data, verbose=False)
+    np.testing.assert_allclose(small.model.parameters, large.model.parameters, rtol=1e-3, atol=1e-4)
 
 
 def test_an_interrupted_run_keeps_what_it_has_reached(tmp_path, data):

@@ -6,17 +6,19 @@ import dataclasses
 
 import pytest
 
-from fastnn import Settings, SettingsError, optimizers, schedules
+from fastnn import Augmentation, Settings, SettingsError, callbacks, optimizers, schedules
 from fastnn._notes import NOTES
 from fastnn.cli._settings import FLAGS
 from fastnn.settings import (
     OPTIMIZERS,
     SCHEDULES,
     TABLES,
+    AugmentationSettings,
     ClippingSettings,
     NetworkSettings,
     OptimizerSettings,
     ScheduleSettings,
+    StoppingSettings,
     choices,
 )
 
@@ -24,7 +26,8 @@ from fastnn.settings import (
 def test_what_is_not_said_has_a_default():
     settings = Settings.from_dict({"network": {"name": "mlp", "hidden": [5]}, "optimizer": {"name": "sgd"}})
     assert settings.network.keywords == {
-        "hidden": (5,), "activation": "relu", "dropout": 0.0, "batch_norm": False, "init": "he_normal",
+        "hidden": (5,), "activation": "relu", "dropout": 0.0, "batch_norm": False, "clip_pre_activations": 0.0,
+        "init": "he_normal",
     }  # fmt: skip
     assert settings.optimizer.keywords["learning_rate"] == 0.05
     assert settings.schedule.name == "one-cycle"
@@ -65,7 +68,7 @@ def test_another_name_begins_with_its_own_defaults():
     assert other.schedule == first.schedule
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", SCHEDULES.keys() - {"plateau"})
 def test_every_schedule_can_be_made(name):
     needed = {"decay": 0.5} if name == "inverse-time" else {}
     made = ScheduleSettings(name, needed).make(0.25)
@@ -74,6 +77,22 @@ def test_every_schedule_can_be_made(name):
     warm = ScheduleSettings(name, {**needed, "warmup_steps": 3}).make(0.25)
     assert isinstance(warm, schedules.WarmUp)
     assert (warm.steps, type(warm.then)) == (3, SCHEDULES[name])
+    assert ScheduleSettings(name, needed).callbacks() == []
+
+
+def test_plateau_is_a_rate_that_a_callback_reduces():
+    settings = ScheduleSettings("plateau", {"patience": 4, "monitor": "accuracy", "min_lr": 1e-5})
+    assert settings.make(0.25) == 0.25
+    (made,) = settings.callbacks()
+    assert isinstance(made, callbacks.ReduceLROnPlateau)
+    assert (made.factor, made.patience, made.cooldown, made.min_lr) == (0.5, 4, 0, 1e-5)
+
+
+def test_stopping_is_a_callback_or_nothing():
+    assert StoppingSettings(monitor="loss").callbacks() == []
+    (made,) = StoppingSettings(patience=3, min_delta=1e-3).callbacks()
+    assert isinstance(made, callbacks.EarlyStopping)
+    assert (made.patience, made.restore_best_weights) == (3, False)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -91,6 +110,21 @@ def test_an_optimizer_gets_its_keywords():
     )
     assert isinstance(made, optimizers.SGD)
     assert (made.momentum, made.nesterov, made.weight_decay) == (0.5, True, 1)
+
+
+def test_the_augmentation_is_off_or_has_its_keywords_and_the_seed():
+    assert AugmentationSettings().make(3) is None
+    assert AugmentationSettings(border="edge", fill=0.5).make(3) is None
+    for key, value in {"shift": 1, "elastic": (34, 4), "flip": "both", "cutout": 3, "mixup": 0.2}.items():
+        made = AugmentationSettings(**{key: value}).make(3)
+        assert made == Augmentation(**{key: value})
+        assert made.seed == 3
+
+
+def test_the_augmentation_has_every_keyword():
+    others = {"seed", "backend"}
+    assert {key.name for key in dataclasses.fields(Augmentation)} - others == set(AugmentationSettings().items())
+    assert Augmentation(**AugmentationSettings().items()) == Augmentation()
 
 
 def every_key():
@@ -115,6 +149,11 @@ CASES = [
     {},
     {"network.name": "mlp", "network.hidden": (), "network.init": 0.01, "loss.class_weights": (1, 2.5)},
     {"optimizer.name": "sgd", "schedule.name": "inverse-time", "schedule.decay": 1e-3, "clipping.norm": 1 / 3},
+    {"schedule.name": "plateau", "schedule.min_lr": 1e-5, "stopping.patience": 3, "stopping.monitor": "val_accuracy",
+     "training.accumulate": 4, "network.clip_pre_activations": 20},
+    {"augmentation.shift": 2, "augmentation.elastic": (34, 4), "augmentation.flip": True},
+    {"augmentation.border": "reflect", "augmentation.fill": (0, 0.5)},
+    {"augmentation.shift": (1, 2.5), "augmentation.flip": "both", "augmentation.crop": 2, "augmentation.mixup": 1},
     {"network.name": "resnet", "loss.class_weights": "balanced", "data.data_dir": 'a "folder"\\ of \u00fc',
      "training.backend": "numpy", "training.dtype": "float64", "optimizer.learning_rate": 1e-9},
 ]  # fmt: skip
@@ -134,8 +173,8 @@ def test_a_file_has_every_value_with_its_meaning():
     assert text.startswith("# All settings of a training run")
     for line in (
         "[network]",
-        'name = "mlp"         # The network: mlp, cnn, lenet5, vgg, resnet.',
-        "hidden = [256, 128]  # mlp: units of each hidden layer.",
+        'name = "mlp"                # The network: mlp, cnn, lenet5, vgg, resnet.',
+        "hidden = [256, 128]         # mlp: units of each hidden layer.",
         "epochs = 20         # Passes over the training images.",
     ):
         assert line in text.splitlines()
@@ -157,6 +196,11 @@ def test_a_file_has_every_value_with_its_meaning():
         ('[training]\ndtype = "int8"', "training.dtype must be one of 'float32', 'float64', got 'int8'"),
         ("[data]\ndataset = 3", "data.dataset must be a text, got int"),
         ("[data]\nvalidation_split = 1", "data.validation_split must be >= 0 and < 1, got 1"),
+        ("[augmentation]\nshift = [1]", "augmentation.shift must be 0 or a pair of numbers, got [1]"),
+        ("[augmentation]\nrotate = 181", "augmentation.rotate must be >= 0 and <= 180, got 181"),
+        ("[augmentation]\ncrop = 1.5", "augmentation.crop must be an integer, got float"),
+        ('[augmentation]\nflip = "left"', "augmentation.flip must be one of 'horizontal', 'vertical', 'both', "),
+        ("[augmentation]\nflips = true", "augmentation.flips is no setting: did you mean augmentation.flip?"),
         ('[network]\nname = "mpl"', "network.name must be one of 'mlp', "),
         ('[network]\nname = "mlp"\nhiden = 3', "network.hiden is no setting of mlp: did you mean network.hidden?"),
         ('[network]\nname = "lenet5"\nhidden = 3', "network.hidden is no setting of lenet5: there is activation, "),
@@ -169,12 +213,19 @@ def test_a_file_has_every_value_with_its_meaning():
         ('[schedule]\nname = "inverse-time"', "schedule.decay is missing: inverse-time needs it"),
         ("[schedule]\nwarmup_steps = -1", "schedule.warmup_steps must be >= 0, got -1"),
         ("[schedule]\nwarmup = 1", "schedule.warmup must be >= 0 and < 1, got 1"),
+        ('[schedule]\nname = "plateau"\nfactor = 1', "schedule.factor must be > 0 and < 1, got 1"),
+        ('[schedule]\nname = "plateau"\nmonitor = "auc"', "schedule.monitor must be one of 'loss', 'accuracy', "),
+        ('[schedule]\nname = "plateau"\nwarmup_steps = 3', "schedule.warmup_steps is no setting of plateau: "),
+        ("[network]\nclip_pre_activations = -1", "network.clip_pre_activations must be >= 0, got -1"),
+        ("[training]\naccumulate = 0", "training.accumulate must be >= 1, got 0"),
+        ("[stopping]\npatience = -1", "stopping.patience must be >= 0, got -1"),
+        ('[stopping]\nmonitor = "auc"', "stopping.monitor must be one of 'loss', 'accuracy', 'val_loss', "),
         ("[clipping]\nvalue = -1", "clipping.value must be >= 0, got -1"),
         ("[loss]\nlabel_smoothing = 2", "loss.label_smoothing must be >= 0 and <= 1, got 2"),
         ('[loss]\nclass_weights = "even"', "loss.class_weights must be \"balanced\" or a list of numbers, got 'even'"),
         ("[loss]\nclass_weights = [1, -1]", "loss.class_weights must be >= 0, got -1"),
         ("[los]", "los is no setting: did you mean loss?"),
-        ("epochs = 3", "epochs is no setting: there is data, network, "),
+        ("epochs = 3", "epochs is no setting: there is data, augmentation, "),
         ("training = 3", "training must be a table, got int"),
         ("[training", "no TOML file: "),
         ("[training]\nepochs = 1\nepochs = 2", "no TOML file: "),

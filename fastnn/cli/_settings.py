@@ -15,25 +15,27 @@ if TYPE_CHECKING:
 
 
 class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click only
-    """Numbers with commas between them; "none" is no number at all, and `word` stands for itself."""
+    """Numbers with commas between them; "none" is no number at all, `word` stands for itself, and so does a number
+    alone where that is `one`."""
 
     name = "numbers"
 
-    def __init__(self, kind: type[int] | type[float], metavar: str, word: str = "") -> None:
-        self._kind, self._metavar, self._word = kind, metavar, word
+    def __init__(self, kind: type[int] | type[float], metavar: str, word: str = "", one: bool = False) -> None:
+        self._kind, self._metavar, self._word, self._one = kind, metavar, word, one
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """An example."""
         return self._metavar
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """A tuple, or the word."""
+        """A tuple, a number or the word."""
         if not isinstance(value, str) or (self._word and value == self._word):
             return value
         try:
-            return () if value == "none" else tuple(self._kind(each) for each in value.split(","))
+            found = () if value == "none" else tuple(self._kind(each) for each in value.split(","))
         except ValueError:
             self.fail(f"{value!r} is no list like {self._metavar}", param, ctx)
+        return found[0] if self._one and len(found) == 1 else found
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]
@@ -70,6 +72,18 @@ class NumberOrWord(click.ParamType):  # type: ignore[type-arg]
             return value
 
 
+class Flip(click.Choice):  # type: ignore[type-arg]
+    """A direction, or none."""
+
+    def __init__(self) -> None:
+        super().__init__(["horizontal", "vertical", "both", "none"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The word; False for none."""
+        found = super().convert(value, param, ctx)
+        return found != "none" and found
+
+
 def _names(table: str) -> Callable[[], Sequence[str]]:
     def names() -> Sequence[str]:
         from fastnn.settings import choices
@@ -83,6 +97,7 @@ _SIZES = Numbers(int, "32,64")
 _SIZES_OR_NONE = Numbers(int, "256,128|none")
 _POSITIVE = click.FloatRange(min=0, min_open=True)
 _AT_LEAST_1 = click.IntRange(min=1)
+_MONITORED = click.Choice(["loss", "accuracy", "val_loss", "val_accuracy"])
 
 # By setting: its flag and the flag's type. Ranges that are not here are checked by the settings themselves.
 FLAGS: dict[str, tuple[str, Any]] = {
@@ -95,6 +110,18 @@ FLAGS: dict[str, tuple[str, Any]] = {
     "data.image_form": ("--image-form", click.Choice(["plain", "mnist"])),
     "data.label_column": ("--label-column", str),
     "data.standardize": ("--standardize/--no-standardize", bool),
+    "augmentation.shift": ("--shift", Numbers(float, "2|2,3", one=True)),
+    "augmentation.rotate": ("--rotate", float),
+    "augmentation.scale": ("--scale", float),
+    "augmentation.shear": ("--shear", float),
+    "augmentation.elastic": ("--elastic", Numbers(float, "ALPHA,SIGMA|0", one=True)),
+    "augmentation.flip": ("--flip", Flip()),
+    "augmentation.crop": ("--crop", int),
+    "augmentation.resize": ("--resize", float),
+    "augmentation.cutout": ("--cutout", int),
+    "augmentation.mixup": ("--mixup", float),
+    "augmentation.border": ("--border", click.Choice(["constant", "edge", "reflect"])),
+    "augmentation.fill": ("--fill", Numbers(float, "0.5|0.5,0.4,0.3", one=True)),
     "network.name": ("--model", _options.LazyChoice(_names("network"))),
     "network.hidden": ("--hidden", _SIZES_OR_NONE),
     "network.channels": ("--channels", _SIZES),
@@ -106,6 +133,7 @@ FLAGS: dict[str, tuple[str, Any]] = {
     "network.activation": ("--activation", str),
     "network.dropout": ("--dropout", float),
     "network.batch_norm": ("--batch-norm/--no-batch-norm", bool),
+    "network.clip_pre_activations": ("--clip-pre-activations", float),
     "network.pool_first": ("--pool-first/--no-pool-first", bool),
     "network.init": ("--init", NumberOrWord()),
     "optimizer.name": ("--optimizer", _options.LazyChoice(_names("optimizer"))),
@@ -124,6 +152,11 @@ FLAGS: dict[str, tuple[str, Any]] = {
     "schedule.warmup": ("--lr-warmup", float),
     "schedule.start_divisor": ("--lr-start-divisor", float),
     "schedule.final_divisor": ("--lr-final-divisor", float),
+    "schedule.monitor": ("--lr-monitor", _MONITORED),
+    "schedule.patience": ("--lr-patience", int),
+    "schedule.min_delta": ("--lr-min-delta", float),
+    "schedule.cooldown": ("--lr-cooldown", int),
+    "schedule.min_lr": ("--lr-min", float),
     "schedule.warmup_steps": ("--warmup-steps", int),
     "clipping.value": ("--clip-value", float),
     "clipping.norm": ("--clip-norm", float),
@@ -132,11 +165,15 @@ FLAGS: dict[str, tuple[str, Any]] = {
     "loss.class_weights": ("--class-weights", Numbers(float, "balanced|1,2,3", "balanced")),
     "training.epochs": ("--epochs", _AT_LEAST_1),
     "training.batch_size": ("--batch-size", _AT_LEAST_1),
+    "training.accumulate": ("--accumulate", _AT_LEAST_1),
     "training.seed": ("--seed", click.IntRange(min=0)),
     "training.threads": ("--threads", _AT_LEAST_1),
     "training.backend": ("--backend", click.Choice(["numba", "numpy"])),
     "training.dtype": ("--dtype", click.Choice(["float32", "float64"])),
     "training.precision": ("--precision", click.Choice(["full", "bf16"])),
+    "stopping.patience": ("--patience", click.IntRange(min=0)),
+    "stopping.monitor": ("--monitor", _MONITORED),
+    "stopping.min_delta": ("--min-delta", float),
 }
 
 
@@ -167,9 +204,9 @@ def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def rate_test_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, but without what a test of the learning rate replaces by its own."""
-    replaced = ("schedule.", "optimizer.learning_rate", "training.epochs")
-    return _with([key for key in FLAGS if not key.startswith(replaced)], command)
+    """The same, but without what a test of the learning rate replaces by its own, or has not."""
+    without = ("schedule.", "optimizer.learning_rate", "training.epochs", "augmentation.", "stopping.")
+    return _with([key for key in FLAGS if not key.startswith(without)], command)
 
 
 def _with(keys: Iterable[str], command: Callable[..., Any]) -> Callable[..., Any]:

@@ -49,8 +49,9 @@ def lrfind(
     out = Path("runs") / f"lrfind-{name}" if out is None else out
     out.mkdir(parents=True, exist_ok=True)
     prepare(settings.training.backend, settings.training.threads or None)
+    batch_size = settings.training.batch_size * settings.training.accumulate  # of an update
     with np.errstate(over="ignore", invalid="ignore"):  # the end of the test is a divergence
-        test = find_learning_rate(model, *data.training, start, end, steps, settings.training.batch_size)
+        test = find_learning_rate(model, *data.training, start, end, steps, batch_size)
     _files.replace(out / CURVE_FILE, test.to_csv())
     try:
         plots.learning_rates(test, out / PICTURE_FILE)

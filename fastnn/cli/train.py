@@ -12,6 +12,7 @@ from fastnn.cli import _options, _settings
 from fastnn.cli._group import debug_option
 
 if TYPE_CHECKING:
+    from fastnn.callbacks import Callback
     from fastnn.settings import Settings
 
 
@@ -19,10 +20,20 @@ if TYPE_CHECKING:
 @click.option("--config", type=click.Path(path_type=Path), help="Repeat what this file, or a run's folder, says.")
 @click.option("--recipe", type=_options.recipe_type, help="Train by a recipe that `fastnn recipes` lists.")
 @click.option("--out", type=_options.Folder, help="Where the results go. [default: runs/DATASET-MODEL-N]")
+@click.option("--live-plot", is_flag=True, help="Draw the curves during the training: in a window, or as curves.png.")
+@click.option("--tensorboard", type=_options.Folder, help="Folder for the curves as TensorBoard reads them.")
 @click.option("--dry-run", is_flag=True, help="Two batches through everything; nothing is written.")
 @debug_option
 @_settings.settings_options
-def train(config: Path | None, recipe: str | None, out: Path | None, dry_run: bool, **flags: Any) -> None:
+def train(
+    config: Path | None,
+    recipe: str | None,
+    out: Path | None,
+    live_plot: bool,
+    tensorboard: Path | None,
+    dry_run: bool,
+    **flags: Any,
+) -> None:
     """Train a network and write a folder: config.toml, history.csv, environment.json, model.safetensors (the best
     epoch's), last.safetensors, and pictures: curves, confusion, top losses, filters.
 
@@ -48,16 +59,27 @@ def train(config: Path | None, recipe: str | None, out: Path | None, dry_run: bo
     out = out or new_folder(title(settings, recipe))
     try:
         with progress(data.validates) as shown:
-            done = runs.train(settings, out, data=data, callbacks=[Announcement(settings, data), shown], verbose=False)
+            callbacks = [Announcement(settings, data), shown, *_watching(out if live_plot else None, tensorboard)]
+            done = runs.train(settings, out, data=data, callbacks=callbacks, verbose=False)
     except KeyboardInterrupt:
         click.echo(f"{out} has what was reached")
         raise
     for line in done.notes:
         click.echo(line)
+    if len(done.history.loss) < settings.training.epochs:
+        of = settings.stopping
+        click.echo(f"stopped: no better {of.monitor.replace('val_', f'{data.validates} ')} for {of.patience} epochs")
     click.echo(
         f"test accuracy {done.accuracy:.2%} (epoch {done.best_epoch} of {len(done.history.loss)}, "
         f"the best on the {data.validates} {data.things}), written to {out}"
     )
+
+
+def _watching(plot_in: Path | None, tensorboard: Path | None) -> list[Callback]:
+    from fastnn.callbacks import LivePlot, TensorBoard
+
+    plot = [] if plot_in is None else [LivePlot(plot_in / "curves.png")]
+    return [*plot, *([] if tensorboard is None else [TensorBoard(tensorboard)])]
 
 
 def chosen(config: Path | None, recipe: str | None, changes: dict[str, Any]) -> Settings:
