@@ -49,7 +49,7 @@ NOTES = {
     "optimizer.betas": "adam, adamw: how slowly the two means move.",
     "optimizer.rho": "rmsprop: how slowly the mean moves.",
     "optimizer.eps": "What keeps a division from 0.",
-    "schedule.name": "How the learning rate changes.",
+    "schedule.name": "How the rate changes.",
     "schedule.decay": "inverse-time: the rate is divided by 1 + decay * steps.",
     "schedule.factor": "exponential, step, plateau: what the rate is multiplied by.",
     "schedule.every": "step: epochs from one multiplication to the next.",
