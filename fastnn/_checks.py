@@ -118,7 +118,8 @@ def _from_one_hot(owner: str, name: str, rows: Array) -> Array:
     good = (ones.sum(axis=1) == 1) & ((rows == 0).sum(axis=1) == rows.shape[1] - 1)
     if not good.all():
         row = int(np.argmin(good))
-        raise ValueError(f"{owner}: {name} must be one-hot (one 1, else 0), got {rows[row]} in row {row}")
+        shown = np.array2string(rows[row], threshold=10, max_line_width=1000)  # one line, however many classes
+        raise ValueError(f"{owner}: {name} must be one-hot (one 1, else 0), got {shown} in row {row}")
     numbers: Array = ones.argmax(axis=1)
     return numbers
 

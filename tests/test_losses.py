@@ -181,6 +181,11 @@ def test_wrong_labels(y_true, error, message):
         loss.backward(y_true)
 
 
+def test_a_row_of_many_classes_is_shown_in_one_line():
+    with pytest.raises(ValueError, match=r"got \[0\.5 0\.5 0\.5 \.\.\. 0\.5 0\.5 0\.5\] in row 0$"):
+        SoftmaxCrossEntropy(backend="numpy").forward(np.ones((2, 100)), np.full((2, 100), 0.5))
+
+
 def test_other_refusals():
     with pytest.raises(ValueError, match=r"^SoftmaxCrossEntropy: logits must have shape \(N, C\), got \(6,\)$"):
         SoftmaxCrossEntropy(backend="numpy").forward(np.ones(6), LABELS)
