@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,9 +46,28 @@ def augmentation(x: Array, columns: int = 9) -> Figure:
     return figure
 
 
+def runs() -> Iterator[Path]:
+    """The pictures that `fastnn train --dataset mnist --model mlp --epochs 5` and a learning rate test make."""
+    settings = fn.Settings.for_network("mlp").override({"data.dataset": "mnist", "training.epochs": 5})
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data = fn.train(settings, folder, verbose=False).data
+        yield from (folder / f"{name}.png" for name in ("confusion", "top_losses"))
+        test = fn.lr_finder.find_learning_rate(fn.run.build(settings, data), *data.training)
+        fn.plots.learning_rates(test, folder / "learning_rates.png")
+        yield folder / "learning_rates.png"
+
+
+def keep(picture: Path | BytesIO, name: str) -> None:
+    """Write a picture to docs/pictures/ in 64 colours, which show no difference."""
+    Image.open(picture).convert("RGB").quantize(64).save(PICTURES / name, optimize=True)
+
+
 if __name__ == "__main__":
     PICTURES.mkdir(exist_ok=True)
     (x, _), _ = fn.datasets.load_mnist()
     drawn = BytesIO()
     augmentation(x).savefig(drawn, dpi=110)
-    Image.open(drawn).convert("L").quantize(32).save(PICTURES / "augmentation.png", optimize=True)
+    keep(drawn, "augmentation.png")
+    for picture in runs():
+        keep(picture, picture.name)
