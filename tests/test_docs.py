@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import click
 import documents
 import pytest
 
@@ -26,14 +27,24 @@ ERRORS = DOCS / "errors.md"
 RAISED = re.compile(r"^# (\w+): (.*)$")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/tutorial.md"])
+@pytest.fixture
+def site(monkeypatch):
+    """The folder of the site's own modules on sys.path."""
+    monkeypatch.syspath_prepend(str(DOCS / "_site"))
+
+
+PAGES = ["README.md", *(f"docs/{name}.md" for name in (
+    "index", "tutorial", "training", "augmentation", "evaluation", "weights", "recipes",
+))]  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_the_code_of_a_page_runs(page, tmp_path):
     command = [sys.executable, str(ROOT / "tests" / "documents.py"), str(ROOT / page), "--digits"]
     # One thread for NumPy's BLAS: its threads wait for each other, long on a busy machine.
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "epoch" in done.stdout
 
 
 def test_a_page_whose_code_fails_is_found(tmp_path):
@@ -158,13 +169,10 @@ def test_the_reference_has_only_what_is_there():
         assert thing.__doc__, name
 
 
-def test_docstrings_become_markdown():
+def test_docstrings_become_markdown(site):
     pytest.importorskip("griffe", reason="the site's builder is not installed: make docs")
-    sys.path.insert(0, str(DOCS / "_site"))
-    try:
-        import prose
-    finally:
-        sys.path.pop(0)
+    import prose
+
     text = """w -= rate * m' / (s + eps).
 
     x: C; None takes
@@ -177,3 +185,39 @@ def test_docstrings_become_markdown():
         "- `eps`, `rate`: see `fit`.\n\n"
         "**Raises** ValueError for &lt;nothing&gt;."
     )
+
+
+# Command line
+
+
+def test_every_command_and_flag_is_on_the_page_of_the_command_line(site):
+    import commands
+
+    text = commands.on_page_markdown((DOCS / "commands.md").read_text(encoding="utf-8"))
+    sections = dict(part.split("\n", 1) for part in text.split("\n## fastnn ")[1:])
+    assert list(sections) == list(main.commands)
+    for name, command in main.commands.items():
+        flags = {flag for param in command.params for flag in param.opts if flag.startswith("--")} - {"--debug"}
+        assert flags <= set(re.findall(r"--[a-z0-9-]+", sections[name])), name
+        assert len(re.findall("^- `", sections[name], re.MULTILINE)) == len(flags), name
+
+
+def test_help_becomes_markdown(site):
+    import commands
+
+    @click.command(cls=click.Command)
+    @click.argument("file")
+    @click.option("--size", type=click.Choice(["small", "large"]), default="small", show_default=True, help="Of *it*.")
+    def resize(file, size):
+        """Make FILE
+        larger, unless --size.
+
+        Or not."""
+
+    with click.Context(resize, info_name="app resize") as context:
+        parts = list(commands._command(resize, context))
+    assert parts == [
+        "## app resize\n\n```console\n$ app resize [OPTIONS] FILE\n```\n",
+        "Make FILE larger, unless `--size`.\n\nOr not.\n",
+        "- `--size [small | large]`: Of \\*it\\*. \\[default: small\\]\n",
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
@@ -23,24 +23,32 @@ def on_page_markdown(markdown: str, **kwargs: Any) -> str:
 def _group(group: click.Group) -> Iterator[str]:
     with click.Context(group, info_name="fastnn") as context:
         for name, command in group.commands.items():
-            with click.Context(command, context, info_name=name, max_content_width=10_000, terminal_width=10_000) as own:
+            with click.Context(command, context, info_name=name) as own:
                 yield from _command(command, own)
 
 
 def _command(command: click.Command, context: click.Context) -> Iterator[str]:
-    places = " ".join(piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]")
-    yield f"## fastnn {context.info_name}\n\n```console\n$ {context.command_path} [OPTIONS] {places}".rstrip() + "\n```\n"
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    yield f"## {context.command_path}\n\n```console\n$ {usage}\n```\n"
     yield _prose(command.help or "") + "\n"
-    # The help as click would print it, on lines that are never broken: "  --flag TYPE  What it does."
-    formatter = click.HelpFormatter(width=10_000, max_width=10_000)
-    command.format_options(context, formatter)
-    for line in formatter.getvalue().splitlines():
-        if not line.startswith(" "):
-            yield f"**{line.rstrip(':')}**\n" if line not in ("", "Options:") else ""
-        elif not line.strip().startswith(("--help ", "--debug ")):
-            flag, _, text = line.strip().partition("  ")
-            yield f"- `{flag.replace('|', ' | ')}`: {_prose(text.strip())}"
-    yield ""
+    options = _Lists()
+    command.format_options(context, options)
+    yield options.getvalue().lstrip("\n")
+
+
+class _Lists(click.HelpFormatter):
+    """What commands write their options to: as headings and lists."""
+
+    def write_heading(self, heading: str) -> None:
+        """The options that have no group need no heading."""
+        if heading != "Options":
+            self.write(f"**{heading}**\n\n")
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], *args: Any, **kwargs: Any) -> None:
+        """Flags, and what they do. Those of all commands stand at the top of the page."""
+        for flag, text in rows:
+            if flag not in ("--help", "--debug"):
+                self.write(f"- `{flag.replace('|', ' | ')}`: {_prose(text)}\n")
 
 
 def _prose(text: str) -> str:
