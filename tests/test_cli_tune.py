@@ -43,7 +43,7 @@ def test_a_search_and_its_best_trained_again(fastnn, tmp_path):
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0] == (
-        "mlp on digits: 1,350 training and 150 validation images, 1 epochs a trial; tpe over optimizer, schedule, "
+        "mlp on digits: 1,350 training and 150 validation images, 1 epoch a trial; tpe over optimizer, schedule, "
         "learning rate, batch size, dropout"
     )
     assert re.match(r"1/2  trial 0  \d+\.\d\d% in epoch 1  \d+\.\d s  optimizer adam, schedule one-cycle, "
@@ -96,6 +96,9 @@ def test_what_a_flag_fixes_is_not_in_the_file(fastnn, tmp_path):
     result = fastnn("tune", "--dropout", "0.1", "--space", "space.toml")
     assert result.exit_code == 2
     assert result.stderr.startswith("fastnn tune: --dropout fixes what space.toml searches: network.dropout")
+    (tmp_path / "space.toml").write_text("[network]\nwidth = [8, 16]\n")
+    result = fastnn("tune", "--model", "mlp", "--hidden", "8,4", "--space", "space.toml")
+    assert result.stderr.startswith("fastnn tune: --hidden fixes what space.toml searches: network.width")
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -194,6 +196,32 @@ def test_two_processes_share_a_study(tmp_path, search, kind):
     assert sorted(trial.accuracy for trial in study.complete) == sorted(trial.accuracy for trial in alone.complete)
 
 
+KILLED = """
+import os, signal, sys
+from fastnn import Settings, tuning
+class Kill(tuning.TrialCallback):
+    def on_epoch_end(self, trial):
+        if trial.number == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+tuning.tune(Settings.read(sys.argv[1]), {"network.hidden": [[8], [16], [4]]}, search="grid", out=sys.argv[2],
+            callbacks=[Kill()])
+"""
+
+
+def test_the_trial_of_a_killed_process_is_made_up_for(tmp_path, monkeypatch):
+    SMALL.write(tmp_path / "config.toml")
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "config.toml"), str(tmp_path)]
+    assert subprocess.run(command).returncode == -signal.SIGKILL
+    axes = {"network.hidden": [[8], [16], [4]]}
+    study = tune(SMALL, axes, search="grid", out=tmp_path)
+    assert [trial.state for trial in study.trials] == ["complete", "running", "complete"]
+    monkeypatch.setattr("fastnn.tuning._storage._SILENCE", 1)
+    time.sleep(2.1)  # the database counts whole seconds
+    study = tune(SMALL, axes, search="grid", out=tmp_path)
+    assert [trial.state for trial in study.trials] == ["complete", "interrupted", "complete", "complete"]
+    assert study.trials[3].point == study.trials[1].point
+
+
 def test_pruning(small):
     axes = {"optimizer.learning_rate": [0.02, 0.021, 0.022, 0.023, 0.024, 1e-6, 1e-7]}
     settings = SMALL.override({"training.epochs": 4})
@@ -272,8 +300,6 @@ def test_the_test_images_decide_nothing(small, data):
 def test_the_timeout_begins_no_further_trial(small):
     class Slow(TrialCallback):
         def on_trial_begin(self, trial):
-            import time
-
             time.sleep(0.3)
 
     assert len(small(timeout=0.2, trials=50, callbacks=[Slow()]).trials) == 1

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from fastnn import Settings, SettingsError, networks
+from fastnn import Settings, SettingsError, networks, recipes, run
 from fastnn.tuning import Choice, Range, Space, default_space
 from fastnn.tuning.space import sizes
 
 MLP = Settings.for_network("mlp")
+_PART = (np.zeros((2, 28, 28, 1), np.float32), np.arange(2))
+DATA = run.Data(_PART, _PART, _PART, ("no", "yes"))
 LOG = {"low": 0.001, "high": 0.1, "log": True}
 
 
@@ -106,6 +109,13 @@ def test_the_default_space(name):
     for point in space.grid()[::97]:
         space.apply(point).network.layers((28, 28, 1), 10)
     assert all(axis.log for each, axis in space.axes.items() if each.endswith("learning_rate"))
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_the_default_space_of_a_recipe(name):
+    settings = recipes.load(name)
+    for point in default_space(settings).grid()[::331]:
+        run.build(default_space(settings).apply(point), DATA)
 
 
 def test_what_is_fixed_is_not_searched():

@@ -100,8 +100,11 @@ def _space(path: Path | None, settings: Settings, changes: dict[str, Any]) -> Sp
         return tuning.default_space(settings, changes)
     space = tuning.Space.read(path, settings)
     for name in space.axes:
-        if (setting := space.column(name)) in changes:
-            raise click.UsageError(f"{_settings.FLAGS[setting][0]} fixes what {path} searches: {name}")
+        setting = space.column(name)
+        same = ("network.hidden", "network.channels") if setting in ("network.width", "network.depth") else (setting,)
+        for fixed in same:
+            if fixed in changes:
+                raise click.UsageError(f"{_settings.FLAGS[fixed][0]} fixes what {path} searches: {name}")
     return space
 
 
@@ -110,15 +113,16 @@ def _announcement(space: Space, data: Data, search: str) -> str:
 
     settings = space.settings
     assert data.validation is not None
+    epochs = settings.training.epochs
     return (
         f"{settings.network.name} on {settings.data.dataset}: {len(data.training[0]):,} training and "
-        f"{len(data.validation[0]):,} validation {data.things}, "
-        f"{settings.training.epochs} epochs a trial; {search} over "
+        f"{len(data.validation[0]):,} validation {data.things}, {epochs} epoch{'s' * (epochs > 1)} a trial; {search} over "
         f"{', '.join(dict.fromkeys(title(space.column(name)) for name in space.axes))}"
     )
 
 
 def _conclude(study: Study, out: Path) -> None:
+    from fastnn import plots
     from fastnn.cli._trials import show_best
     from fastnn.tuning._files import BEST_FILE
 
@@ -126,9 +130,13 @@ def _conclude(study: Study, out: Path) -> None:
     show_best(study)
     running = sum(trial.state == "running" for trial in study.trials)
     if running:
-        click.echo(f"{running} still in training elsewhere; the same command shows what became of it")
+        click.echo(f"{running} still in training elsewhere, or its process has died; the same command makes up for it")
     click.echo(
         f"best of {len(study.trials)} trials: {best.number}, validation accuracy {best.accuracy:.2%} in epoch "
         f"{best.epoch}, test accuracy {best.test_accuracy:.2%}"
     )
+    try:
+        plots.require()
+    except ModuleNotFoundError as error:
+        click.echo(f"without pictures: {error}")
     click.echo(f"written to {out}; fastnn train --config {out / BEST_FILE} trains it again")

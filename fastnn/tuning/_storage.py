@@ -105,6 +105,13 @@ def question(space: Space, search: str, data: Data) -> dict[str, Any]:
     }
 
 
+def release(study: optuna.Study) -> None:
+    """Trials whose process has died are interrupted ones from now on. A journal does not know them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # called experimental
+        optuna.storages.fail_stale_trials(study)
+
+
 def trials(study: optuna.Study, space: Space) -> tuple[Trial, ...]:
     """All trials of a study, of whatever process."""
     return tuple(trial(each, space) for each in study.get_trials(deepcopy=False))

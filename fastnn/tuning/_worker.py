@@ -84,6 +84,7 @@ class _Worker:
     def run(self, timeout: float | None) -> Study:
         """Trials until there are enough, or until the time is over."""
         began = time.monotonic()
+        _storage.release(self.study)
         found = self.found()
         for callback in self.callbacks:
             callback.on_study_begin(found, self.wanted)
