@@ -116,7 +116,8 @@ def _announcement(space: Space, data: Data, search: str) -> str:
     epochs = settings.training.epochs
     return (
         f"{settings.network.name} on {settings.data.dataset}: {len(data.training[0]):,} training and "
-        f"{len(data.validation[0]):,} validation {data.things}, {epochs} epoch{'s' * (epochs > 1)} a trial; {search} over "
+        f"{len(data.validation[0]):,} validation {data.things}, {epochs} epoch{'s' * (epochs > 1)} a trial; "
+        f"{search} over "
         f"{', '.join(dict.fromkeys(title(space.column(name)) for name in space.axes))}"
     )
 
