@@ -262,6 +262,14 @@ def test_a_trial_that_cannot_be_counts_with_its_reason(small):
     assert study.best.point == {"network.depth": 1}
 
 
+def test_data_that_no_trial_could_use_are_refused_at_once(data, tmp_path):
+    flat = replace(data, **{part: (getattr(data, part)[0].reshape(-1, 64), getattr(data, part)[1])
+                            for part in ("training", "validation", "test")})  # fmt: skip
+    with pytest.raises(fastnn.DataError, match="holds rows of 64 numbers, no images: train the network mlp"):
+        tune(SMALL.override({"network.name": "cnn"}), {"network.dropout": [0.1]}, data=flat, out=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 def test_no_trial_is_complete(small):
     settings = SMALL.override({"optimizer.name": "sgd"})
     study = small({"optimizer.learning_rate": [1e30]}, search="grid", trials=None, settings=settings)

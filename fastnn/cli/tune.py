@@ -114,11 +114,11 @@ def _announcement(space: Space, data: Data, search: str) -> str:
     settings = space.settings
     assert data.validation is not None
     epochs = settings.training.epochs
+    searched = dict.fromkeys(title(space.column(name)) for name in space.axes)
     return (
         f"{settings.network.name} on {settings.data.dataset}: {len(data.training[0]):,} training and "
-        f"{len(data.validation[0]):,} validation {data.things}, {epochs} epoch{'s' * (epochs > 1)} a trial; "
-        f"{search} over "
-        f"{', '.join(dict.fromkeys(title(space.column(name)) for name in space.axes))}"
+        f"{len(data.validation[0]):,} validation {data.things}, "
+        f"{epochs} epoch{'s' * (epochs > 1)} a trial; {search} over {', '.join(searched)}"
     )
 
 

@@ -46,8 +46,11 @@ def default_space(settings: Settings, fixed: Iterable[str] = ()) -> Space:
         fixed |= {"network.width", "network.depth"}
     if "optimizer.learning_rate" in fixed:
         fixed |= {f"optimizer.{name}.learning_rate" for name in rates}
-    if isinstance(settings.network.keywords.get("kernel_size"), tuple):  # one for each stage: their number is fixed
+    network = settings.network.keywords
+    if isinstance(network.get("kernel_size"), tuple):  # one for each stage: their number is fixed
         fixed |= {"network.depth"}
+    elif network.get("padding") == "valid":  # a further stage may find no pixels any more
+        axes["network.depth"] = {"low": 1, "high": len(network["channels"])}
     axes = {name: values for name, values in axes.items() if name not in fixed}
     if not axes:
         raise ValueError("default_space: fixed leaves nothing to search")

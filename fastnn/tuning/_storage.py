@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -92,6 +93,7 @@ def question(space: Space, search: str, data: Data) -> dict[str, Any]:
     }
     for machine in ("data.data_dir", "training.threads"):
         del settings[machine]
+    settings["data.dataset"] = Path(settings["data.dataset"]).name  # machines may keep it in different folders
     assert data.validation is not None
     return {
         "objective": "validation accuracy",

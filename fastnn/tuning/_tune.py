@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastnn import _checks, datasets, run
+from fastnn.errors import DataError
 from fastnn.settings import Settings
 from fastnn.tuning._defaults import default_space
 from fastnn.tuning._study import Study, TrialCallback
@@ -89,7 +90,18 @@ def tune(
     data = run.load(settings) if data is None else data
     if data.validation is None:
         raise ValueError(f"{_OWN}: data must have a validation part (validation_split, --validation-split)")
+    _refuse(settings, data)
     from fastnn.tuning import _worker
 
     place = _worker.Place(None if out is None else Path(out), storage, name)
     return _worker.work(space, data, search, prune, place, callbacks, trials, timeout)
+
+
+def _refuse(settings: Settings, data: run.Data) -> None:
+    """Raise DataError at once where no trial could do anything with the data."""
+    try:
+        run.build(settings, data)
+    except DataError:
+        raise
+    except ValueError:
+        return  # sizes that do not fit these images: others of the space may
