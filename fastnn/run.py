@@ -16,6 +16,7 @@ from fastnn import _checks, report
 from fastnn._folder import Best, RunFolder
 from fastnn._typing import Array
 from fastnn.callbacks import Callback
+from fastnn.datasets._split import stratified
 from fastnn.errors import DataError
 from fastnn.layers import Standardize
 from fastnn.losses import SoftmaxCrossEntropy
@@ -92,8 +93,11 @@ def load(settings: Settings) -> Data:
         return data
     if data.validation is not None:
         raise ValueError(f"{settings.data.dataset}: has a validation part already: say the shares of all by split")
-    (x, y), taken = data.training, _share(data.training[1], share, settings.training.seed)
-    return replace(data, training=(x[~taken], y[~taken]), validation=(x[taken], y[taken]))
+    x, y = data.training
+    kept, _, taken = stratified(y, (1 - share, 0.0, share), settings.training.seed)
+    if not len(taken):
+        raise ValueError(f"{settings.data.dataset}: validation_split={share} leaves nothing to validate with")
+    return replace(data, training=(x[kept], y[kept]), validation=(x[taken], y[taken]))
 
 
 def build(settings: Settings, data: Data) -> Sequential:
@@ -178,16 +182,6 @@ def _threads(settings: Settings) -> AbstractContextManager[None]:
     from fastnn._threads import threads
 
     return threads(settings.training.threads)
-
-
-def _share(y: Array, share: float, seed: int) -> Array:
-    """Which rows (N,) bool make the given share of every class of y (N,), but at least one row, and never all."""
-    taken = np.zeros(len(y), bool)
-    rng = np.random.default_rng(seed)
-    for each in np.unique(y):
-        rows = rng.permutation(np.flatnonzero(y == each))
-        taken[rows[: min(max(1, round(share * len(rows))), len(rows) - 1)]] = True
-    return taken
 
 
 def _balanced(y: Array, classes: int) -> tuple[float, ...]:
