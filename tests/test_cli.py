@@ -192,9 +192,9 @@ def test_a_recipe(run, tmp_path):
 def test_recipes_are_listed_and_shown(run):
     lines = run("recipes").stdout.splitlines()
     assert [line.split()[0] for line in lines] == list(fastnn.recipes.names())
-    assert lines[0].endswith(fastnn.recipes.description("cnn"))
+    assert lines[0].endswith(fastnn.recipes.description("cifar-small"))
     assert run("recipes", "lenet5").stdout == fastnn.recipes.load("lenet5").text()
-    assert_one_line(run("recipes", "mpl"), 2, "'mpl' is not one of cnn, cnn-best, ")
+    assert_one_line(run("recipes", "mpl"), 2, "'mpl' is not one of cifar-small, cnn, ")
 
 
 def test_a_dry_run_writes_nothing(run, tmp_path):
@@ -363,7 +363,7 @@ def test_version_and_help(run):
         (["train", "--rotate", "-1"], "--rotate must be >= 0 and <= 180, got -1.0"),
         (["train", "--elastic", "3"], "--elastic must be 0 or a pair of numbers, got 3.0"),
         (["train", "--flip", "left"], "'left' is not one of 'horizontal', 'vertical', 'both', 'none'"),
-        (["train", "--recipe", "mpl"], "'mpl' is not one of cnn, cnn-best, "),
+        (["train", "--recipe", "mpl"], "'mpl' is not one of cifar-small, cnn, "),
         (["train", "--recipe", "mlp", "--config", "x"], "--config and --recipe exclude each other"),
         (["train", "--threads", "0"], "0 is not in the range x>=1"),
         (["train", "--seed", "-1"], "-1 is not in the range x>=0"),

@@ -14,7 +14,8 @@ from fastnn.run import Data, build
 @pytest.mark.parametrize("name", recipes.names())
 def test_every_recipe_can_be_built_and_described(name):
     settings = recipes.load(name).override({"training.backend": "numpy"})
-    images, labels = np.zeros((2, 28, 28, 1), np.float32), np.arange(2)
+    shape = (32, 32, 3) if settings.data.dataset == "cifar10" else (28, 28, 1)
+    images, labels = np.random.default_rng(0).random((2, *shape), np.float32), np.arange(2)
     model = build(settings, Data((images, labels), None, (images, labels), tuple("0123456789")))
     assert model.predict_proba(images).shape == (2, 10)
     assert recipes.description(name)
@@ -26,13 +27,16 @@ def test_the_networks_that_their_names_promise():
     assert hidden == {
         "mlp": (128, 64), "mlp-256": (256, 128), "mlp-sigmoid": (64,), "mlp-adam": (256, 128),
         "mlp-best": (512, 256), "lenet5": None, "cnn": None, "cnn-fast": None, "cnn-best": None,
+        "cifar-small": None,
     }  # fmt: skip
     assert recipes.load("mlp-sigmoid").network.keywords["activation"] == "sigmoid"
-    assert {recipes.load(name).data.dataset for name in recipes.names()} == {"mnist"}
+    others = {name for name in recipes.names() if recipes.load(name).data.dataset != "mnist"}
+    assert others == {"cifar-small"}
+    assert recipes.load("cifar-small").data.dataset == "cifar10"
 
 
 def test_a_recipe_that_there_is_not():
-    with pytest.raises(ValueError, match="^recipes: name must be one of 'cnn', .*, got 'mpl'$"):
+    with pytest.raises(ValueError, match="^recipes: name must be one of 'cifar-small', .*, got 'mpl'$"):
         recipes.load("mpl")
 
 
