@@ -34,7 +34,7 @@ def site(monkeypatch):
 
 
 PAGES = ["README.md", *(f"docs/{name}.md" for name in (
-    "index", "tutorial", "training", "augmentation", "evaluation", "weights", "recipes",
+    "index", "tutorial", "training", "augmentation", "evaluation", "weights", "recipes", "tuning",
 ))]  # fmt: skip
 
 
