@@ -215,8 +215,8 @@ def test_the_trial_of_a_killed_process_is_made_up_for(tmp_path, monkeypatch):
     axes = {"network.hidden": [[8], [16], [4]]}
     study = tune(SMALL, axes, search="grid", out=tmp_path)
     assert [trial.state for trial in study.trials] == ["complete", "running", "complete"]
-    monkeypatch.setattr("fastnn.tuning._storage._SILENCE", 1)
-    time.sleep(2.1)  # the database counts whole seconds
+    monkeypatch.setattr("fastnn.tuning._storage._SILENCE", 3)
+    time.sleep(5)  # the database counts whole seconds
     study = tune(SMALL, axes, search="grid", out=tmp_path)
     assert [trial.state for trial in study.trials] == ["complete", "interrupted", "complete", "complete"]
     assert study.trials[3].point == study.trials[1].point
