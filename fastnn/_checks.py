@@ -109,8 +109,14 @@ def classes(owner: str, name: str, value: ArrayLike, count: int, rows: int, dtyp
     good = (found >= 0).all(axis=1) & (abs(found.sum(axis=1) - 1) <= _SUM_TO_ONE)
     if not good.all():
         row = int(np.argmin(good))
-        raise ValueError(f"{owner}: {name} must be one-hot or probabilities (sum 1), got {found[row]} in row {row}")
+        shown = _one_line(found[row])
+        raise ValueError(f"{owner}: {name} must be one-hot or probabilities (sum 1), got {shown} in row {row}")
     return np.require(found, dtype, ["C", "A", "W"])
+
+
+def _one_line(row: Array) -> str:
+    """The numbers of a row, the middle left out of many."""
+    return np.array2string(row, threshold=10, max_line_width=1000)
 
 
 def _from_one_hot(owner: str, name: str, rows: Array) -> Array:
@@ -118,7 +124,7 @@ def _from_one_hot(owner: str, name: str, rows: Array) -> Array:
     good = (ones.sum(axis=1) == 1) & ((rows == 0).sum(axis=1) == rows.shape[1] - 1)
     if not good.all():
         row = int(np.argmin(good))
-        shown = np.array2string(rows[row], threshold=10, max_line_width=1000)  # one line, however many classes
+        shown = _one_line(rows[row])
         raise ValueError(f"{owner}: {name} must be one-hot (one 1, else 0), got {shown} in row {row}")
     numbers: Array = ones.argmax(axis=1)
     return numbers
