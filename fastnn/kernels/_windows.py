@@ -20,3 +20,11 @@ def inside(first, dilation, taps, size):
     low = max(0, (dilation - 1 - first) // dilation)
     high = min(taps, (size - 1 - first) // dilation + 1)
     return low, max(low, high)
+
+
+@kernel
+def complete(stride, padding, dilation, taps, size, low, high):
+    """Return the part of the outputs low..high-1 whose whole window lies inside the image, along one axis."""
+    first = max(low, (padding + stride - 1) // stride)
+    last = min(high, (size - 1 - (taps - 1) * dilation + padding) // stride + 1)
+    return (first, last) if first < last else (low, low)

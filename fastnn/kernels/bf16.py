@@ -15,16 +15,17 @@ from ._jit import kernel
 from ._memory import address, pair, pairs_in
 from ._parallel import run
 from ._windows import CHUNKS, bands
-from .conv import BLOCK, direct_weight_chunk, flip, forward_chunk, input_chunk, is_winograd, sum_chunk
 from .conv import conv2d_forward as full_conv2d_forward
 from .conv import conv2d_input_gradient as full_conv2d_input_gradient
 from .conv import conv2d_scratch_size as full_conv2d_scratch_size
 from .conv import conv2d_weight_gradient as full_conv2d_weight_gradient
+from .conv import flip, forward_chunk, input_chunk, is_winograd, sum_chunk
 from .dense import column_sums, input_product, product
 from .dense import dense_forward as full_dense_forward
 from .dense import dense_input_gradient as full_dense_input_gradient
 from .dense import dense_scratch_size as full_dense_scratch_size
 from .dense import dense_weight_gradient as full_dense_weight_gradient
+from .weights import BLOCK, direct_weight_chunk
 from .winograd import winograd, winograd_weight_gradient
 
 LINE = 16  # elements in a cache line, at which each copy begins
@@ -145,7 +146,7 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
           (taps, half * k, (cg - half) * k), address(w, 0), of_w)  # fmt: skip
     cut = bands(n, y.shape[1])
     run(forward_chunk, n * cut, y.size * taps * cg // 16,
-        (cut, of_x, of_w, b, stride, padding, dilation, groups, activation, alpha, y))  # fmt: skip
+        (n, cut, of_x, of_w, address(of_w, 0), k, b, stride, padding, dilation, groups, activation, alpha, y))  # fmt: skip
 
 
 @kernel
@@ -155,7 +156,7 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
     if not _conv_pays(dz.shape, w.shape, groups):
         full_conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         return
-    flip(w, stride, padding, dilation, groups, scratch)
+    flip(w, stride, padding, dilation, groups, dx.shape[3], scratch)
     if is_winograd(dz.shape, w.shape, stride, dilation, groups):
         winograd(pairs_in(scratch, 0, (1,)), dz, address(scratch, 0), 0, (2 - padding[0], 2 - padding[1]), 0, 0.0,
                  address(scratch, w.size), dx)  # fmt: skip
@@ -168,7 +169,7 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
           (taps, half * c, (kg - half) * c), address(scratch, 0), of_w)  # fmt: skip
     cut = bands(n, dx.shape[1])
     run(input_chunk, n * cut, dz.size * taps * cg // 16,
-        (cut, of_dz, w, stride, padding, dilation, groups, of_w, dx))  # fmt: skip
+        (n, cut, of_dz, w, stride, padding, dilation, groups, c, of_w, dx))  # fmt: skip
 
 
 @kernel

@@ -17,16 +17,17 @@ from math import gcd
 
 from ._epilogue import activate, tile_flags
 from ._jit import kernel
-from ._memory import address, one, transpose
+from ._memory import address, copy, transpose
 from ._parallel import run
-from ._simd import ACCUMULATE, VECTOR_BYTES, VECTORS, gemm
-from ._windows import CHUNKS, bands, inside
+from ._simd import ACCUMULATE, MAX_ROWS, VECTOR_BYTES, VECTORS, gemm
+from ._windows import CHUNKS, bands, complete, inside
 from .activation import RELU
 from .depthwise import depthwise_input_chunk, depthwise_rows, depthwise_weight_chunk
 from .narrow import image_chunk, image_groups, image_rows, pixel_chunk, pixel_step, weight_chunk, weight_pixels
+from .weights import BLOCK, direct_weight_chunk
 from .winograd import winograd, winograd_scratch_size, winograd_weight_gradient
 
-BLOCK = 64  # output channels in one chunk of the weight gradient
+OUTPUTS = 512  # from which a copy of the weights pays
 HEAVY = 1 << 20  # bytes of weights that stay in L2 beside the image: half of it on server cores
 PANEL = VECTORS * VECTOR_BYTES
 # Winograd's products from here on. Below, their transforms cost what they save: 16x16 pixels (N=64) from 16 to 16
@@ -35,15 +36,21 @@ PANEL = VECTORS * VECTOR_BYTES
 # 0.075. Measured in turn with the direct kernels in one process; `make bench` has the wide rows.
 FEW, LIGHT = 16, 512  # channels of x and of y, and the product of both
 SHORT = 1 << 20  # outputs times input channels
-NARROW = 12  # fewer input channels than this: the weight gradient joins those of a whole kernel row
 
 
 def conv2d_scratch_size(x_shape, w_shape, y_shape, stride, padding, dilation, groups):
     """Return the number of elements that all three passes want as scratch."""
     if is_winograd.py_func(y_shape, w_shape, stride, dilation, groups):
         return winograd_scratch_size(x_shape, w_shape, y_shape)
-    weights = w_shape[0] * w_shape[1] * w_shape[2] * w_shape[3]
-    return min(x_shape[0], CHUNKS) * (weights + w_shape[3])
+    taps, (_, _, cg, k) = w_shape[0] * w_shape[1], w_shape
+    packed = taps * max(cg * whole.py_func(k), k * whole.py_func(cg)) if groups == 1 else 0
+    return max(packed, min(x_shape[0], CHUNKS) * (taps * cg * k + k))
+
+
+@kernel
+def whole(count):
+    """Return count rounded up to the columns of float64's, and so of float32's, panels."""
+    return (count + PANEL // 4 - 1) // (PANEL // 4) * (PANEL // 4)
 
 
 @kernel
@@ -70,28 +77,60 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
         run(image_chunk, image_groups(x) * cut, work, (cut, high, x, address(w, 0), w.shape[0], w.shape[1], b,
             stride, padding, dilation, activation, alpha, y))  # fmt: skip
         return
-    cut = bands(y.shape[0], y.shape[1])
     if groups == w.shape[3] and w.shape[2] == 1:
+        cut = bands(y.shape[0], y.shape[1])
         run(_depthwise_chunk, y.shape[0] * cut, work, (cut, x, w, b, stride, padding, dilation, activation, alpha, y))
-    else:
-        run(forward_chunk, y.shape[0] * cut, work,
-            (cut, x, w, b, stride, padding, dilation, groups, activation, alpha, y))  # fmt: skip
+        return
+    parts = image_parts(x, y.shape)
+    cut = bands(parts, y.shape[1])
+    at, panel = address(w, 0), panel_of(y, w.shape[3], groups)
+    if panel < w.shape[3]:
+        at = address(scratch, 0)
+        run(_pack_chunk, CHUNKS, w.size, (w, panel, at))
+    run(forward_chunk, parts * cut, work,
+        (parts, cut, x, w, at, panel, b, stride, padding, dilation, groups, activation, alpha, y))  # fmt: skip
 
 
 @kernel
-def forward_chunk(chunk, cut, x, w, b, stride, padding, dilation, groups, activation, alpha, y):
-    """A band of rows of one image of y, from x and w of floats or of pairs."""
-    (_, height, width, c), (taps_h, taps_w, cg, k) = x.shape, w.shape
+def panel_of(y, k, groups):
+    """Return how many of the weights' k columns lie densely together: all as they come, or the tile's in a copy.
+
+    With a power of two of columns, a tile's column of weights falls into few sets of the caches: 12 rows, 128 columns,
+    3,200 terms go at 74 % of the tile's best rate, and at 94 from a copy. It pays for a batch of outputs.
+    """
+    panel = PANEL // y.itemsize
+    return panel if groups == 1 and k > 2 * panel and y.size >= k * OUTPUTS else k
+
+
+@kernel
+def _pack_chunk(chunk, w, panel, to):
+    """Copy panel after panel one share of the rows of w (R, S, C, K) as a matrix with K columns."""
+    k, size = w.shape[3], w.itemsize
+    depth = w.size // k
+    first, last = chunk * depth // CHUNKS, (chunk + 1) * depth // CHUNKS
+    for k0 in range(0, k, panel):
+        copy(w, last - first, min(panel, k - k0), address(w, first * k + k0), k, to + (k0 * depth + first * panel) * size,
+             panel)  # fmt: skip
+
+
+@kernel
+def forward_chunk(chunk, parts, cut, x, w, at, panel, b, stride, padding, dilation, groups, activation, alpha, y):
+    """A band of rows of the images of one part of y, from x and w of floats or of pairs; w's panels lie at `at`."""
+    (images, height, width, c), (taps_h, taps_w, cg, k) = x.shape, w.shape
     rows, columns = y.shape[1:3]
-    n, band = chunk // cut, chunk % cut
+    part, band = chunk // cut, chunk % cut
+    n, end = part * images // parts, (part + 1) * images // parts
     first, last = band * rows // cut, (band + 1) * rows // cut
-    block = _channel_block(taps_h * taps_w * cg, k, groups, x.itemsize)
+    depth = taps_h * taps_w * cg
+    block = _channel_block(depth, k, panel, groups, x.itemsize)
     for k0 in range(0, k, block):
-        _image(x, address(x, n * height * width * c), height, width, c, address(w, k0), taps_h, taps_w, cg, k,
-               min(block, k - k0), address(b, k0) if b.size > 0 else 0, stride, padding, dilation, groups,
-               tile_flags(activation), address(y, n * rows * columns * k + k0), first, last, columns,
-               columns * k, k)  # fmt: skip
-    activate(y, activation, alpha, address(y, (n * rows + first) * columns * k), (last - first) * columns * k)
+        from_w = at + k0 * (depth if panel < k else 1) * x.itemsize
+        _images(x, end - n, address(x, n * height * width * c), height, width, c, from_w, taps_h, taps_w, cg, panel,
+                min(block, k - k0), address(b, k0) if b.size > 0 else 0, stride, padding, dilation, groups,
+                tile_flags(activation), address(y, n * rows * columns * k + k0), first, last, columns,
+                rows * columns * k, columns * k, k)  # fmt: skip
+    for image in range(n, end):
+        activate(y, activation, alpha, address(y, (image * rows + first) * columns * k), (last - first) * columns * k)
 
 
 @kernel
@@ -116,7 +155,10 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
     if step > 0 and (dx.shape[3] <= 2 or high == 0):
         run(pixel_chunk, dx.shape[0] * cut, work, (cut, step, dz, w, stride, padding, dilation, dx))
         return
-    flip(w, stride, padding, dilation, groups, scratch)
+    panel = dx.shape[3]
+    if high == 0 and not is_winograd(dz.shape, w.shape, stride, dilation, groups):
+        panel = panel_of(dx, panel, groups)
+    flip(w, stride, padding, dilation, groups, panel, scratch)
     if is_winograd(dz.shape, w.shape, stride, dilation, groups):
         padding = (2 - padding[0], 2 - padding[1])
         winograd(dz, dz, address(scratch, 0), 0, padding, 0, 0.0, address(scratch, w.size), dx)
@@ -127,14 +169,18 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         run(image_chunk, image_groups(dz) * cut, work, (cut, high, dz, address(scratch, 0), w.shape[0], w.shape[1],
             dx.reshape(-1)[:0], stride, opposite, dilation, 0, 0.0, dx))  # fmt: skip
         return
-    run(input_chunk, dx.shape[0] * cut, work, (cut, dz, w, stride, padding, dilation, groups, scratch, dx))
+    parts = image_parts(dz, (0, 0, dx.shape[2] // stride[1], 0))
+    cut = bands(parts, dx.shape[1])
+    run(input_chunk, parts * cut, work,
+        (parts, cut, dz, w, stride, padding, dilation, groups, panel, scratch, dx))  # fmt: skip
 
 
 @kernel
-def input_chunk(chunk, cut, dz, w, stride, padding, dilation, groups, flipped, dx):
-    (_, rows, columns, k), (taps_h, taps_w, _, _) = dz.shape, w.shape
+def input_chunk(chunk, parts, cut, dz, w, stride, padding, dilation, groups, panel, flipped, dx):
+    (images, rows, columns, k), (taps_h, taps_w, _, _) = dz.shape, w.shape
     _, height, width, c = dx.shape
-    n, band = chunk // cut, chunk % cut
+    part, band = chunk // cut, chunk % cut
+    n, end = part * images // parts, (part + 1) * images // parts
     h0, h1 = band * height // cut, (band + 1) * height // cut
     offset = 0
     for i in range(stride[0]):
@@ -142,14 +188,17 @@ def input_chunk(chunk, cut, dz, w, stride, padding, dilation, groups, flipped, d
         for j in range(stride[1]):
             _, _, count_w, pad_w, spread_w = _residue(j, stride[1], dilation[1], padding[1], taps_w)
             first, last = (h0 - i + stride[0] - 1) // stride[0], (h1 - i + stride[0] - 1) // stride[0]
-            block = _channel_block(count_h * count_w * k // groups, c, groups, dx.itemsize)
+            depth = count_h * count_w * k // groups
+            block = _channel_block(depth, c, panel, groups, dx.itemsize)
             for c0 in range(0, c, block):
-                _image(dz, address(dz, n * rows * columns * k), rows, columns, k,
-                       address(flipped, offset + c0), count_h, count_w, k // groups, c, min(block, c - c0), 0,
-                       (1, 1), (pad_h, pad_w), (spread_h, spread_w), groups, 0,
-                       address(dx, ((n * height + i) * width + j) * c + c0), first, last,
-                       (width - j + stride[1] - 1) // stride[1], stride[0] * width * c, stride[1] * c)  # fmt: skip
-            offset += count_h * count_w * k // groups * c
+                _images(dz, end - n, address(dz, n * rows * columns * k), rows, columns, k,
+                        address(flipped, offset + c0 * (depth if panel < c else 1)), count_h, count_w, k // groups,
+                        panel, min(block, c - c0), 0,
+                        (1, 1), (pad_h, pad_w), (spread_h, spread_w), groups, 0,
+                        address(dx, ((n * height + i) * width + j) * c + c0), first, last,
+                        (width - j + stride[1] - 1) // stride[1], height * width * c, stride[0] * width * c,
+                        stride[1] * c)  # fmt: skip
+            offset += depth * (whole(c) if panel < c else c)
 
 
 @kernel
@@ -170,8 +219,17 @@ def _residue(position, stride, dilation, padding, taps):
 
 
 @kernel
-def flip(w, stride, padding, dilation, groups, flipped):
-    """Write the weights of each residue, taps reversed and channels transposed: (taps, taps, K/groups, C) each."""
+def flip(w, stride, padding, dilation, groups, panel, flipped):
+    """Write the weights of each residue, taps reversed and channels transposed: (C/panel, taps, taps, K/groups, panel).
+
+    panel: C, or less and then groups = 1.
+    """
+    run(_flip_chunk, w.shape[0], w.size, (w, stride, padding, dilation, groups, panel, flipped))
+
+
+@kernel
+def _flip_chunk(row, w, stride, padding, dilation, groups, panel, flipped):
+    """The taps of one row."""
     taps_h, taps_w, cg, k = w.shape
     kg, c = k // groups, cg * groups
     to = 0
@@ -180,37 +238,50 @@ def flip(w, stride, padding, dilation, groups, flipped):
         for j in range(stride[1]):
             first_w, step_w, count_w, _, _ = _residue(j, stride[1], dilation[1], padding[1], taps_w)
             for t in range(count_h):
-                for u in range(count_w):
-                    r, s = first_h + (count_h - 1 - t) * step_h, first_w + (count_w - 1 - u) * step_w
+                r = first_h + (count_h - 1 - t) * step_h
+                for u in range(count_w if r == row else 0):
+                    s = first_w + (count_w - 1 - u) * step_w
+                    tap = to + (t * count_w + u) * kg * panel
                     for group in range(groups):
-                        source = address(w, (r * taps_w + s) * cg * k + group * kg)
-                        transpose(w, cg, kg, source, k, address(flipped, to + group * cg), c)
-                    to += kg * c
+                        for c0 in range(0, cg, panel):
+                            source = address(w, ((r * taps_w + s) * cg + c0) * k + group * kg)
+                            at = tap + c0 * count_h * count_w * kg + group * cg
+                            transpose(w, min(panel, cg - c0), kg, source, k, address(flipped, at), panel)
+            to += count_h * count_w * kg * (whole(c) if panel < c else c)
 
 
 @kernel
-def _complete(stride, padding, dilation, taps, size, low, high):
-    """Return the part of the outputs low..high-1 whose whole window lies inside the image, along one axis."""
-    first = max(low, (padding + stride - 1) // stride)
-    last = min(high, (size - 1 - (taps - 1) * dilation + padding) // stride + 1)
-    return (first, last) if first < last else (low, low)
+def image_parts(x, y_shape):
+    """Return into how many parts the batch is cut: products have pixels of one image as rows, or images of one part.
+
+    The latter where a row of outputs is shorter than two tiles: those at its ends are products of their own.
+    """
+    images, rows = x.shape[0], 2 * MAX_ROWS
+    return images if y_shape[2] >= rows or images < rows else (images + rows - 1) // rows
 
 
 @kernel
-def _channel_block(depth, k, groups, size):
+def _channel_block(depth, k, dense, groups, size):
     """Return how many output channels to compute at once, so that their weights stay in L2 for the whole image."""
     panel = PANEL // size
+    if dense < k:
+        return panel
     return k if groups > 1 else max(1, HEAVY // (depth * size * panel + 1)) * panel
 
 
 @kernel
-def _image(like, x, height, width, c, w, taps_h, taps_w, cg, k, count_k, bias, stride, padding, dilation, groups, flags,
-           y, i0, i1, columns, y_row, y_pixel):  # fmt: skip
-    """Output rows i0..i1-1 of one image. x, w, bias, y: addresses; y_row, y_pixel: between y's rows, pixels."""
+def _images(like, images, x, height, width, c, w, taps_h, taps_w, cg, k, count_k, bias, stride, padding, dilation,
+            groups, flags, y, i0, i1, columns, y_image, y_row, y_pixel):  # fmt: skip
+    """Output rows i0..i1-1. x, w, bias, y: addresses; y_image, y_row, y_pixel: between y's images, rows, pixels.
+
+    The rows of a product are pixels of one image, or the same pixel of several.
+    """
     size = like.itemsize
-    top, bottom = _complete(stride[0], padding[0], dilation[0], taps_h, height, i0, i1)
-    left, right = _complete(stride[1], padding[1], dilation[1], taps_w, width, 0, columns)
-    x_row, x_pixel = stride[0] * width * c, stride[1] * c
+    top, bottom = complete(stride[0], padding[0], dilation[0], taps_h, height, i0, i1)
+    left, right = complete(stride[1], padding[1], dilation[1], taps_w, width, 0, columns)
+    x_image, x_row, x_pixel = height * width * c, stride[0] * width * c, stride[1] * c
+    if images > 1:
+        top, bottom, left, right = 0, 0, 0, 0
     down, along = dilation[0] * width * c, dilation[1] * c
     for i in range(i0, i1):
         h = i * stride[0] - padding[0]
@@ -228,10 +299,11 @@ def _image(like, x, height, width, c, w, taps_h, taps_w, cg, k, count_k, bias, s
                 continue  # done above, or with the column's first complete window
             v = j * stride[1] - padding[1]
             s0, s1 = inside(v, dilation[1], taps_w, width)
-            count = bottom - top if i == top and top < bottom else 1
-            _pixels(like, count, r1 - r0, s1 - s0, x + (from_x + (v + s0 * dilation[1]) * c) * size, x_row, down, along,
+            count = bottom - top if i == top and top < bottom else images
+            _pixels(like, count, r1 - r0, s1 - s0, x + (from_x + (v + s0 * dilation[1]) * c) * size,
+                    x_row if images == 1 else x_image, down, along,
                     w + (from_w + s0 * cg * k) * size, taps_w, cg, k, count_k, groups,
-                    y + (i * y_row + j * y_pixel) * size, y_row, bias, flags)  # fmt: skip
+                    y + (i * y_row + j * y_pixel) * size, y_row if images == 1 else y_image, bias, flags)  # fmt: skip
 
 
 @kernel
@@ -274,60 +346,6 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
         blocks = groups * ((k // groups + BLOCK - 1) // BLOCK)
         run(direct_weight_chunk, parts * blocks, work, (parts, x, dz, stride, padding, dilation, groups, scratch, dw))
     run(sum_chunk, CHUNKS, dw.size * parts, (parts, step, scratch, dw.reshape(-1), db))
-
-
-@kernel
-def direct_weight_chunk(chunk, parts, x, dz, stride, padding, dilation, groups, scratch, dw):
-    """The sum over one part of the images for one block of one group's output channels, into the part's scratch."""
-    images, _, width, c = x.shape
-    taps_h, taps_w, cg, k = dw.shape
-    columns, kg = dz.shape[2], k // groups
-    part, block = chunk % parts, chunk // parts
-    blocks = (kg + BLOCK - 1) // BLOCK
-    group, k0 = block // blocks, block % blocks * BLOCK
-    at, channels = group * kg + k0, min(BLOCK, kg - k0)
-    sums = scratch[part * (dw.size + k) : (part + 1) * (dw.size + k)]  # dw's, then db's
-    for first in range(at, sums.size, k):
-        sums[first : first + channels] = 0
-    left, right = _complete(stride[1], padding[1], dilation[1], taps_w, width, 0, columns)
-    joined = cg < NARROW and groups == 1 and dilation[1] == 1 and left < right
-    for n in range(part * images // parts, (part + 1) * images // parts):
-        for r in range(taps_h):
-            where = (n, r, group * cg, at, channels)
-            if joined:
-                _add_weights(x, dz, where, 0, taps_w, left, right, stride, padding, dilation, dw, sums)
-                for j in range(columns):
-                    if not left <= j < right:
-                        s0, s1 = inside(j * stride[1] - padding[1], 1, taps_w, width)
-                        _add_weights(x, dz, where, s0, s1 - s0, j, j + 1, stride, padding, dilation, dw, sums)
-            else:
-                for s in range(taps_w):
-                    j0, j1 = inside(s * dilation[1] - padding[1], stride[1], columns, width)
-                    _add_weights(x, dz, where, s, 1, j0, j1, stride, padding, dilation, dw, sums)
-        pixels = dz.shape[1] * columns
-        gemm(x, 1, channels, 1, pixels, one(x), 0, 0, 0, address(dz, n * pixels * k + at), 0, k,
-             address(sums, dw.size + at), k, 0, ACCUMULATE)  # fmt: skip
-
-
-@kernel
-def _add_weights(x, dz, where, s, taps, j0, j1, stride, padding, dilation, dw, sums):
-    """Add one image's share of the gradients of the taps (r, s..s+taps-1), from output columns j0..j1-1."""
-    n, r, from_c, at, channels = where
-    _, height, width, c = x.shape
-    _, rows, columns, k = dz.shape
-    _, taps_w, cg, _ = dw.shape
-    u = r * dilation[0] - padding[0]
-    i0, i1 = inside(u, stride[0], rows, height)
-    if j0 < j1 and i0 < i1 and taps > 0:
-        h, v = i0 * stride[0] + u, j0 * stride[1] + s * dilation[1] - padding[1]
-        x_row, x_pixel, outer, inner = stride[0] * width * c, stride[1] * c, i1 - i0, j1 - j0
-        dz_row, dz_pixel = columns * k, k
-        if inner == 1:  # one column: the longer loop inside
-            x_pixel, dz_pixel, outer, inner = x_row, dz_row, 1, outer
-        gemm(x, taps * cg, channels, outer, inner,
-             address(x, ((n * height + h) * width + v) * c + from_c), 1, x_row, x_pixel,
-             address(dz, ((n * rows + i0) * columns + j0) * k + at), dz_row, dz_pixel,
-             address(sums, (r * taps_w + s) * cg * k + at), k, 0, ACCUMULATE)  # fmt: skip
 
 
 @kernel

@@ -1,0 +1,155 @@
+"""The direct weight gradient of convolutions: for each tap a product whose inner index runs over the pixels.
+
+Neighbouring pixels lie all channels apart, often a power of two, which leaves them few sets of the caches. So blocks of
+x and dz, a few channels wide, are copied to where they lie densely, and stay in L1 while all taps use them.
+"""
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+from ._jit import kernel
+from ._memory import address, copy, one, stack
+from ._simd import ACCUMULATE, VECTOR_BYTES, VECTORS, gemm
+from ._windows import complete, inside
+
+BLOCK = 64  # output channels in one chunk
+CHANNELS = 28  # input channels at once: four or two tiles
+NARROW = 12  # fewer input channels than this: the weight gradient joins those of a whole kernel row
+PANEL = VECTORS * VECTOR_BYTES
+PIXELS = 512  # of dz at once, times the bytes of an element
+ROOM_X, ROOM_DZ = 96 << 10, PIXELS * BLOCK
+
+
+@kernel
+def direct_weight_chunk(chunk, parts, x, dz, stride, padding, dilation, groups, scratch, dw):
+    """The sum over one part of the images for one block of one group's output channels, into the part's scratch."""
+    images, height, width, c = x.shape
+    taps_h, taps_w, cg, k = dw.shape
+    _, rows, columns, _ = dz.shape
+    kg = k // groups
+    part, block = chunk % parts, chunk // parts
+    blocks = (kg + BLOCK - 1) // BLOCK
+    group, k0 = block // blocks, block % blocks * BLOCK
+    at, channels = group * kg + k0, min(BLOCK, kg - k0)
+    sums = scratch[part * (dw.size + k) : (part + 1) * (dw.size + k)]  # dw's, then db's
+    for first in range(at, sums.size, k):
+        sums[first : first + channels] = 0
+    from_n, to_n = part * images // parts, (part + 1) * images // parts
+    pixels = rows * columns
+    gemm(x, 1, channels, 1, (to_n - from_n) * pixels, one(x), 0, 0, 0, address(dz, from_n * pixels * k + at), 0, k,
+         address(sums, dw.size + at), k, 0, 0)  # fmt: skip
+
+    joined = cg < NARROW and groups == 1 and dilation[1] == 1
+    pieces = 1 if joined else (cg + CHANNELS - 1) // CHANNELS
+    reach = ((taps_h - 1) * dilation[0] + 1, (taps_w - 1) * dilation[1] + 1)
+    several, high, wide = _at_once(x, dz, (cg + pieces - 1) // pieces, stride, reach)
+    packed_x, packed_dz = stack(ROOM_X), stack(ROOM_DZ)
+    for n in range(from_n, to_n, max(1, several)):
+        count = min(max(1, several), to_n - n)
+        for i0 in range(0, rows, high):
+            i1 = min(i0 + high, rows)
+            h0, h1 = max(0, i0 * stride[0] - padding[0]), min(height, (i1 - 1) * stride[0] - padding[0] + reach[0])
+            for j0 in range(0, columns, wide):
+                j1 = min(j0 + wide, columns)
+                v0, v1 = max(0, j0 * stride[1] - padding[1]), min(width, (j1 - 1) * stride[1] - padding[1] + reach[1])
+                if h0 >= h1 or v0 >= v1:
+                    continue
+                outputs = (n, count, i0, i1, j0, j1)
+                of_dz = (address(dz, n * pixels * k + at), pixels * k, columns * k, k, PANEL // dz.itemsize)
+                if several > 0:
+                    of_dz = _copy_outputs(dz, outputs, at, channels, packed_dz)
+                for piece in range(pieces):
+                    c0, c1 = piece * cg // pieces, (piece + 1) * cg // pieces
+                    channel = group * cg + c0
+                    of_x = (address(x, n * height * width * c + channel), height * width * c, width * c, c, 0, 0)
+                    if several > 0:
+                        of_x = _copy_inputs(x, (n, count, h0, h1, v0, v1), channel, c1 - c0, packed_x)
+                    _add_taps(x, of_x, of_dz, outputs, c0, c1, at, channels, joined, (height, width), stride, padding,
+                              dilation, dw, sums)  # fmt: skip
+
+
+@kernel
+def _at_once(x, dz, depth, stride, reach):
+    """Return how many images, rows and columns of dz to copy at once, and `depth` channels of their x; 0: no copies."""
+    (images, height, width, _), (_, rows, columns, _) = x.shape, dz.shape
+    room, pixels = ROOM_X // (x.itemsize * depth), PIXELS // x.itemsize
+    if rows * columns <= pixels and height * width <= room:
+        return min(images, pixels // (rows * columns), room // (height * width)), rows, columns
+    wide = min(columns, pixels)
+    row = min(width, (wide - 1) * stride[1] + reach[1])
+    high = min(rows, pixels // wide, (room // row - reach[0]) // stride[0] + 1)
+    return (1, high, wide) if room // row >= reach[0] else (0, rows, columns)
+
+
+@kernel
+def _copy_outputs(dz, outputs, at, channels, to):
+    """Copy panels of dz, each dense; return their address, and the elements between images, rows, pixels, panels."""
+    (_, rows, columns, k), (n, count, i0, i1, j0, j1) = dz.shape, outputs
+    size = dz.itemsize
+    panel = PANEL // size
+    row, image = (j1 - j0) * panel, (i1 - i0) * (j1 - j0) * panel
+    for first in range(0, channels, panel):
+        for m in range(count):
+            for i in range(i0, i1):
+                copy(dz, j1 - j0, min(panel, channels - first),
+                     address(dz, (((n + m) * rows + i) * columns + j0) * k + at + first), k,
+                     to + (first // panel * count * image + m * image + (i - i0) * row) * size, panel)  # fmt: skip
+    return to, image, row, panel, count * image
+
+
+@kernel
+def _copy_inputs(x, inputs, channel, depth, to):
+    """Copy some channels of x; return their address, the elements between images, rows, pixels, and the origin."""
+    (_, height, width, c), (n, count, h0, h1, v0, v1) = x.shape, inputs
+    row, image = (v1 - v0) * depth, (h1 - h0) * (v1 - v0) * depth
+    for m in range(count):
+        for h in range(h0, h1):
+            copy(x, v1 - v0, depth, address(x, (((n + m) * height + h) * width + v0) * c + channel), c,
+                 to + (m * image + (h - h0) * row) * x.itemsize, depth)  # fmt: skip
+    return to, image, row, depth, h0, v0
+
+
+@kernel
+def _add_taps(like, of_x, of_dz, outputs, c0, c1, at, channels, joined, size, stride, padding, dilation, dw, sums):
+    """Add the shares of these outputs to the gradients of all taps, for the input channels c0..c1-1."""
+    taps_h, taps_w, cg, k = dw.shape
+    _, _, i0, i1, j0, j1 = outputs
+    panel = PANEL // like.itemsize
+    left, right = j0, j0
+    if joined:  # where the whole row of taps lies inside, it is one product
+        left, right = complete(stride[1], padding[1], 1, taps_w, size[1], j0, j1)
+    for first in range(0, channels, panel):
+        panel_of_dz = (of_dz[0] + first // panel * of_dz[4] * like.itemsize, of_dz[1], of_dz[2], of_dz[3])
+        for r in range(taps_h):
+            u = r * dilation[0] - padding[0]
+            from_i, to_i = inside(u, stride[0], i1, size[0])
+            from_i = max(from_i, i0)
+            to = r * taps_w * cg * k + c0 * k + at + first
+            if left < right:
+                _add(like, of_x, panel_of_dz, outputs, (u, -padding[1]), from_i, to_i, left, right, stride,
+                     taps_w * cg, min(panel, channels - first), address(sums, to), k)  # fmt: skip
+            for s in range(taps_w):
+                v = s * dilation[1] - padding[1]
+                from_j, to_j = inside(v, stride[1], j1, size[1])
+                from_j = max(from_j, j0)
+                for a, b in ((from_j, min(to_j, left)), (max(from_j, right), to_j)):
+                    _add(like, of_x, panel_of_dz, outputs, (u, v), from_i, to_i, a, b, stride, c1 - c0,
+                         min(panel, channels - first), address(sums, to + s * cg * k), k)  # fmt: skip
+
+
+@kernel
+def _add(like, of_x, of_dz, outputs, tap, i0, i1, j0, j1, stride, rows, columns, to, to_row):
+    """Add one tap's products with the outputs of rows i0..i1-1 and columns j0..j1-1."""
+    if i0 >= i1 or j0 >= j1:
+        return
+    x, x_image, x_row, x_pixel, h0, v0 = of_x
+    dz, dz_image, dz_row, dz_pixel = of_dz
+    size = like.itemsize
+    x += ((i0 * stride[0] + tap[0] - h0) * x_row + (j0 * stride[1] + tap[1] - v0) * x_pixel) * size
+    dz += ((i0 - outputs[2]) * dz_row + (j0 - outputs[4]) * dz_pixel) * size
+    x_row, x_pixel, outer, inner = stride[0] * x_row, stride[1] * x_pixel, i1 - i0, j1 - j0
+    if inner == 1:  # one column: the longer loop inside
+        x_pixel, dz_pixel, outer, inner = x_row, dz_row, 1, outer
+    for m in range(outputs[1]):
+        gemm(like, rows, columns, outer, inner, x + m * x_image * size, 1, x_row, x_pixel,
+             dz + m * dz_image * size, dz_row, dz_pixel, to, to_row, 0, ACCUMULATE)  # fmt: skip
