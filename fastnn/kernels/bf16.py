@@ -25,7 +25,7 @@ from .dense import dense_forward as full_dense_forward
 from .dense import dense_input_gradient as full_dense_input_gradient
 from .dense import dense_scratch_size as full_dense_scratch_size
 from .dense import dense_weight_gradient as full_dense_weight_gradient
-from .weights import BLOCK, direct_weight_chunk
+from .weights import direct_weight_chunk, weight_cut
 from .winograd import winograd, winograd_weight_gradient
 
 LINE = 16  # elements in a cache line, at which each copy begins
@@ -146,7 +146,8 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
           (taps, half * k, (cg - half) * k), address(w, 0), of_w)  # fmt: skip
     cut = bands(n, y.shape[1])
     run(forward_chunk, n * cut, y.size * taps * cg // 16,
-        (n, cut, of_x, of_w, address(of_w, 0), k, b, stride, padding, dilation, groups, activation, alpha, y))  # fmt: skip
+        (n, cut, of_x, of_w, address(of_w, 0), k, b, stride, padding, dilation, groups, activation, alpha,
+         y))  # fmt: skip
 
 
 @kernel
@@ -189,7 +190,7 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
         at = _whole(of_x.size) + _whole(of_dz.size)
         _pair((1, of_x.size, (n - half) * height * width * c), address(x, 0), of_x,
               (1, of_dz.size, (n - half) * p * q * k), address(dz, 0), of_dz)  # fmt: skip
-        blocks = groups * ((k // groups + BLOCK - 1) // BLOCK)
+        parts, blocks = weight_cut(half, dw.shape, groups)
         run(direct_weight_chunk, parts * blocks, dz.size * dw.size // k // 16,
             (parts, of_x, of_dz, stride, padding, dilation, groups, scratch[at:], dw))  # fmt: skip
     run(sum_chunk, CHUNKS, dw.size * parts, (parts, step, scratch[at:], dw.reshape(-1), db))

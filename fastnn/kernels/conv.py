@@ -24,9 +24,10 @@ from ._windows import CHUNKS, bands, complete, inside
 from .activation import RELU
 from .depthwise import depthwise_input_chunk, depthwise_rows, depthwise_weight_chunk
 from .narrow import image_chunk, image_groups, image_rows, pixel_chunk, pixel_step, weight_chunk, weight_pixels
-from .weights import BLOCK, direct_weight_chunk
+from .weights import direct_weight_chunk, weight_cut
 from .winograd import winograd, winograd_scratch_size, winograd_weight_gradient
 
+SHORT_ROW = 12  # pixels
 OUTPUTS = 512  # from which a copy of the weights pays
 HEAVY = 1 << 20  # bytes of weights that stay in L2 beside the image: half of it on server cores
 PANEL = VECTORS * VECTOR_BYTES
@@ -81,7 +82,7 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
         cut = bands(y.shape[0], y.shape[1])
         run(_depthwise_chunk, y.shape[0] * cut, work, (cut, x, w, b, stride, padding, dilation, activation, alpha, y))
         return
-    parts = image_parts(x, y.shape)
+    parts = image_parts(x, complete(stride[1], padding[1], dilation[1], w.shape[1], x.shape[2], 0, y.shape[2]))
     cut = bands(parts, y.shape[1])
     at, panel = address(w, 0), panel_of(y, w.shape[3], groups)
     if panel < w.shape[3]:
@@ -109,8 +110,8 @@ def _pack_chunk(chunk, w, panel, to):
     depth = w.size // k
     first, last = chunk * depth // CHUNKS, (chunk + 1) * depth // CHUNKS
     for k0 in range(0, k, panel):
-        copy(w, last - first, min(panel, k - k0), address(w, first * k + k0), k, to + (k0 * depth + first * panel) * size,
-             panel)  # fmt: skip
+        copy(w, last - first, min(panel, k - k0), address(w, first * k + k0), k,
+             to + (k0 * depth + first * panel) * size, panel)  # fmt: skip
 
 
 @kernel
@@ -169,7 +170,8 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         run(image_chunk, image_groups(dz) * cut, work, (cut, high, dz, address(scratch, 0), w.shape[0], w.shape[1],
             dx.reshape(-1)[:0], stride, opposite, dilation, 0, 0.0, dx))  # fmt: skip
         return
-    parts = image_parts(dz, (0, 0, dx.shape[2] // stride[1], 0))
+    _, _, count, pad, spread = _residue(0, stride[1], dilation[1], padding[1], w.shape[1])
+    parts = image_parts(dz, complete(1, pad, spread, count, dz.shape[2], 0, dx.shape[2] // stride[1]))
     cut = bands(parts, dx.shape[1])
     run(input_chunk, parts * cut, work,
         (parts, cut, dz, w, stride, padding, dilation, groups, panel, scratch, dx))  # fmt: skip
@@ -251,13 +253,14 @@ def _flip_chunk(row, w, stride, padding, dilation, groups, panel, flipped):
 
 
 @kernel
-def image_parts(x, y_shape):
+def image_parts(x, inside):
     """Return into how many parts the batch is cut: products have pixels of one image as rows, or images of one part.
 
-    The latter where a row of outputs is shorter than two tiles: those at its ends are products of their own.
+    The latter where few of a row's pixels have their whole window inside: the others are products of their own.
     """
-    images, rows = x.shape[0], 2 * MAX_ROWS
-    return images if y_shape[2] >= rows or images < rows else (images + rows - 1) // rows
+    images, (first, last) = x.shape[0], inside
+    rows = MAX_ROWS if MAX_ROWS >= SHORT_ROW else 2 * MAX_ROWS
+    return images if last - first >= SHORT_ROW or images < rows else (images + rows - 1) // rows
 
 
 @kernel
@@ -343,7 +346,7 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
     elif pixels != 0:
         run(weight_chunk, parts, work, (parts, pixels, x, dz, stride, padding, dilation, scratch, dw))
     else:
-        blocks = groups * ((k // groups + BLOCK - 1) // BLOCK)
+        parts, blocks = weight_cut(x.shape[0], dw.shape, groups)
         run(direct_weight_chunk, parts * blocks, work, (parts, x, dz, stride, padding, dilation, groups, scratch, dw))
     run(sum_chunk, CHUNKS, dw.size * parts, (parts, step, scratch, dw.reshape(-1), db))
 

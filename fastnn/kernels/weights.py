@@ -10,10 +10,10 @@ from __future__ import annotations
 from ._jit import kernel
 from ._memory import address, copy, one, stack
 from ._simd import ACCUMULATE, VECTOR_BYTES, VECTORS, gemm
-from ._windows import complete, inside
+from ._windows import CHUNKS, complete, inside
 
 BLOCK = 64  # output channels in one chunk
-CHANNELS = 28  # input channels at once: four or two tiles
+CHANNELS = 28  # most input channels in one chunk: four or two tiles
 NARROW = 12  # fewer input channels than this: the weight gradient joins those of a whole kernel row
 PANEL = VECTORS * VECTOR_BYTES
 PIXELS = 512  # of dz at once, times the bytes of an element
@@ -21,28 +21,47 @@ ROOM_X, ROOM_DZ = 96 << 10, PIXELS * BLOCK
 
 
 @kernel
+def weight_cut(images, dw_shape, groups):
+    """Return into how many parts the batch, and into how many blocks the weights are cut: many weights make chunks."""
+    blocks = groups * _blocks(dw_shape, groups) * _pieces(dw_shape)
+    return min(images, CHUNKS, (2 * CHUNKS + blocks - 1) // blocks), blocks
+
+
+@kernel
+def _blocks(dw_shape, groups):
+    """Blocks of a group's output channels."""
+    return (dw_shape[3] // groups + BLOCK - 1) // BLOCK
+
+
+@kernel
+def _pieces(dw_shape):
+    """Pieces of a group's input channels."""
+    return (dw_shape[2] + CHANNELS - 1) // CHANNELS
+
+
+@kernel
 def direct_weight_chunk(chunk, parts, x, dz, stride, padding, dilation, groups, scratch, dw):
-    """The sum over one part of the images for one block of one group's output channels, into the part's scratch."""
+    """The sum over one part of the images for one block of dw, into the part's scratch."""
     images, height, width, c = x.shape
     taps_h, taps_w, cg, k = dw.shape
     _, rows, columns, _ = dz.shape
-    kg = k // groups
-    part, block = chunk % parts, chunk // parts
-    blocks = (kg + BLOCK - 1) // BLOCK
-    group, k0 = block // blocks, block % blocks * BLOCK
-    at, channels = group * kg + k0, min(BLOCK, kg - k0)
+    kg, blocks, pieces = k // groups, _blocks(dw.shape, groups), _pieces(dw.shape)
+    part, piece = chunk % parts, chunk // parts % pieces
+    block, group = chunk // (parts * pieces) % blocks, chunk // (parts * pieces * blocks)
+    c0, c1 = piece * cg // pieces, (piece + 1) * cg // pieces
+    at, channels = group * kg + block * BLOCK, min(BLOCK, kg - block * BLOCK)
     sums = scratch[part * (dw.size + k) : (part + 1) * (dw.size + k)]  # dw's, then db's
-    for first in range(at, sums.size, k):
-        sums[first : first + channels] = 0
+    for tap in range(taps_h * taps_w):
+        for first in range((tap * cg + c0) * k + at, (tap * cg + c1) * k, k):
+            sums[first : first + channels] = 0
     from_n, to_n = part * images // parts, (part + 1) * images // parts
     pixels = rows * columns
-    gemm(x, 1, channels, 1, (to_n - from_n) * pixels, one(x), 0, 0, 0, address(dz, from_n * pixels * k + at), 0, k,
-         address(sums, dw.size + at), k, 0, 0)  # fmt: skip
+    if piece == 0:
+        gemm(x, 1, channels, 1, (to_n - from_n) * pixels, one(x), 0, 0, 0, address(dz, from_n * pixels * k + at), 0, k,
+             address(sums, dw.size + at), k, 0, 0)  # fmt: skip
 
-    joined = cg < NARROW and groups == 1 and dilation[1] == 1
-    pieces = 1 if joined else (cg + CHANNELS - 1) // CHANNELS
     reach = ((taps_h - 1) * dilation[0] + 1, (taps_w - 1) * dilation[1] + 1)
-    several, high, wide = _at_once(x, dz, (cg + pieces - 1) // pieces, stride, reach)
+    several, high, wide = _at_once(x, dz, c1 - c0, stride, reach)
     packed_x, packed_dz = stack(ROOM_X), stack(ROOM_DZ)
     for n in range(from_n, to_n, max(1, several)):
         count = min(max(1, several), to_n - n)
@@ -54,18 +73,15 @@ def direct_weight_chunk(chunk, parts, x, dz, stride, padding, dilation, groups, 
                 v0, v1 = max(0, j0 * stride[1] - padding[1]), min(width, (j1 - 1) * stride[1] - padding[1] + reach[1])
                 if h0 >= h1 or v0 >= v1:
                     continue
-                outputs = (n, count, i0, i1, j0, j1)
-                of_dz = (address(dz, n * pixels * k + at), pixels * k, columns * k, k, PANEL // dz.itemsize)
+                outputs, channel = (n, count, i0, i1, j0, j1), group * cg + c0
                 if several > 0:
                     of_dz = _copy_outputs(dz, outputs, at, channels, packed_dz)
-                for piece in range(pieces):
-                    c0, c1 = piece * cg // pieces, (piece + 1) * cg // pieces
-                    channel = group * cg + c0
+                    of_x = _copy_inputs(x, (n, count, h0, h1, v0, v1), channel, c1 - c0, packed_x)
+                else:
+                    of_dz = (address(dz, n * pixels * k + at), pixels * k, columns * k, k, PANEL // dz.itemsize)
                     of_x = (address(x, n * height * width * c + channel), height * width * c, width * c, c, 0, 0)
-                    if several > 0:
-                        of_x = _copy_inputs(x, (n, count, h0, h1, v0, v1), channel, c1 - c0, packed_x)
-                    _add_taps(x, of_x, of_dz, outputs, c0, c1, at, channels, joined, (height, width), stride, padding,
-                              dilation, dw, sums)  # fmt: skip
+                _add_taps(x, of_x, of_dz, outputs, c0, c1, at, channels, groups, (height, width), stride, padding,
+                          dilation, dw, sums)  # fmt: skip
 
 
 @kernel
@@ -110,13 +126,13 @@ def _copy_inputs(x, inputs, channel, depth, to):
 
 
 @kernel
-def _add_taps(like, of_x, of_dz, outputs, c0, c1, at, channels, joined, size, stride, padding, dilation, dw, sums):
+def _add_taps(like, of_x, of_dz, outputs, c0, c1, at, channels, groups, size, stride, padding, dilation, dw, sums):
     """Add the shares of these outputs to the gradients of all taps, for the input channels c0..c1-1."""
     taps_h, taps_w, cg, k = dw.shape
     _, _, i0, i1, j0, j1 = outputs
     panel = PANEL // like.itemsize
     left, right = j0, j0
-    if joined:  # where the whole row of taps lies inside, it is one product
+    if cg < NARROW and groups == 1 and dilation[1] == 1:  # one product where the whole row of taps lies inside
         left, right = complete(stride[1], padding[1], 1, taps_w, size[1], j0, j1)
     for first in range(0, channels, panel):
         panel_of_dz = (of_dz[0] + first // panel * of_dz[4] * like.itemsize, of_dz[1], of_dz[2], of_dz[3])
