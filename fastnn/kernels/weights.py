@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from ._jit import kernel
 from ._memory import address, copy, one, stack
-from ._simd import ACCUMULATE, VECTOR_BYTES, VECTORS, gemm
+from ._simd import ACCUMULATE, MAX_ROWS, VECTOR_BYTES, VECTORS, gemm
 from ._windows import CHUNKS, complete, inside
 
 BLOCK = 64  # output channels in one chunk
-CHANNELS = 28  # most input channels in one chunk: four or two tiles
+CHANNELS = 24 if MAX_ROWS < 12 else 32  # most input channels in one chunk: whole tiles, whole vectors
+UNIT = VECTOR_BYTES // 4
 NARROW = 12  # fewer input channels than this: the weight gradient joins those of a whole kernel row
 PANEL = VECTORS * VECTOR_BYTES
 PIXELS = 512  # of dz at once, times the bytes of an element
@@ -48,7 +49,8 @@ def direct_weight_chunk(chunk, parts, x, dz, stride, padding, dilation, groups, 
     kg, blocks, pieces = k // groups, _blocks(dw.shape, groups), _pieces(dw.shape)
     part, piece = chunk % parts, chunk // parts % pieces
     block, group = chunk // (parts * pieces) % blocks, chunk // (parts * pieces * blocks)
-    c0, c1 = piece * cg // pieces, (piece + 1) * cg // pieces
+    units = (cg + UNIT - 1) // UNIT
+    c0, c1 = piece * units // pieces * UNIT, min(cg, (piece + 1) * units // pieces * UNIT)
     at, channels = group * kg + block * BLOCK, min(BLOCK, kg - block * BLOCK)
     sums = scratch[part * (dw.size + k) : (part + 1) * (dw.size + k)]  # dw's, then db's
     for tap in range(taps_h * taps_w):
@@ -104,10 +106,11 @@ def _copy_outputs(dz, outputs, at, channels, to):
     size = dz.itemsize
     panel = PANEL // size
     row, image = (j1 - j0) * panel, (i1 - i0) * (j1 - j0) * panel
+    dense = j1 - j0 == columns
     for first in range(0, channels, panel):
         for m in range(count):
-            for i in range(i0, i1):
-                copy(dz, j1 - j0, min(panel, channels - first),
+            for i in range(i0, i0 + 1 if dense else i1):
+                copy(dz, (i1 - i0) * columns if dense else j1 - j0, min(panel, channels - first),
                      address(dz, (((n + m) * rows + i) * columns + j0) * k + at + first), k,
                      to + (first // panel * count * image + m * image + (i - i0) * row) * size, panel)  # fmt: skip
     return to, image, row, panel, count * image
@@ -118,9 +121,11 @@ def _copy_inputs(x, inputs, channel, depth, to):
     """Copy some channels of x; return their address, the elements between images, rows, pixels, and the origin."""
     (_, height, width, c), (n, count, h0, h1, v0, v1) = x.shape, inputs
     row, image = (v1 - v0) * depth, (h1 - h0) * (v1 - v0) * depth
+    dense = v1 - v0 == width
     for m in range(count):
-        for h in range(h0, h1):
-            copy(x, v1 - v0, depth, address(x, (((n + m) * height + h) * width + v0) * c + channel), c,
+        for h in range(h0, h0 + 1 if dense else h1):
+            copy(x, (h1 - h0) * width if dense else v1 - v0, depth,
+                 address(x, (((n + m) * height + h) * width + v0) * c + channel), c,
                  to + (m * image + (h - h0) * row) * x.itemsize, depth)  # fmt: skip
     return to, image, row, depth, h0, v0
 
