@@ -11,7 +11,7 @@ CHUNKS = 8  # wanted at least, for the thread pool
 @kernel
 def bands(images, rows):
     """Return into how many bands of rows each image is cut, so that few images still make enough chunks."""
-    return max(1, min(rows, CHUNKS // images))
+    return max(1, min(rows, (CHUNKS + images - 1) // images))
 
 
 @kernel

@@ -28,7 +28,7 @@ from .weights import direct_weight_chunk, weight_cut
 from .winograd import winograd, winograd_scratch_size, winograd_weight_gradient
 
 SHORT_ROW = 12  # pixels
-OUTPUTS = 512  # from which a copy of the weights pays
+OUTPUTS, DENSE = 512, 64 << 10  # from which, and bytes of weights from which a copy of them pays
 HEAVY = 1 << 20  # bytes of weights that stay in L2 beside the image: half of it on server cores
 PANEL = VECTORS * VECTOR_BYTES
 # Winograd's products from here on. Below, their transforms cost what they save: 16x16 pixels (N=64) from 16 to 16
@@ -84,7 +84,7 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
         return
     parts = image_parts(x, complete(stride[1], padding[1], dilation[1], w.shape[1], x.shape[2], 0, y.shape[2]))
     cut = bands(parts, y.shape[1])
-    at, panel = address(w, 0), panel_of(y, w.shape[3], groups)
+    at, panel = address(w, 0), panel_of(y, w.size // w.shape[3], w.shape[3], groups == 1 and dilation[1] == 1)
     if panel < w.shape[3]:
         at = address(scratch, 0)
         run(_pack_chunk, CHUNKS, w.size, (w, panel, at))
@@ -93,14 +93,14 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
 
 
 @kernel
-def panel_of(y, k, groups):
+def panel_of(y, depth, k, plain):
     """Return how many of the weights' k columns lie densely together: all as they come, or the tile's in a copy.
 
     With a power of two of columns, a tile's column of weights falls into few sets of the caches: 12 rows, 128 columns,
     3,200 terms go at 74 % of the tile's best rate, and at 94 from a copy. It pays for a batch of outputs.
     """
-    panel = PANEL // y.itemsize
-    return panel if groups == 1 and k > 2 * panel and y.size >= k * OUTPUTS else k
+    panel, wide = PANEL // y.itemsize, k * y.itemsize > 2 * PANEL
+    return panel if wide and plain and depth * k * y.itemsize >= DENSE and y.size >= k * OUTPUTS else k
 
 
 @kernel
@@ -158,7 +158,7 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         return
     panel = dx.shape[3]
     if high == 0 and not is_winograd(dz.shape, w.shape, stride, dilation, groups):
-        panel = panel_of(dx, panel, groups)
+        panel = panel_of(dx, w.size // panel, panel, groups == 1 and dilation[1] == 1)
     flip(w, stride, padding, dilation, groups, panel, scratch)
     if is_winograd(dz.shape, w.shape, stride, dilation, groups):
         padding = (2 - padding[0], 2 - padding[1])

@@ -17,6 +17,7 @@ CHANNELS = 24 if MAX_ROWS < 12 else 32  # most input channels in one chunk: whol
 UNIT = VECTOR_BYTES // 4
 NARROW = 12  # fewer input channels than this: the weight gradient joins those of a whole kernel row
 PANEL = VECTORS * VECTOR_BYTES
+FEW, SPARSE = 3, 128  # taps from which, and bytes of a pixel above which copies pay
 PIXELS = 512  # of dz at once, times the bytes of an element
 ROOM_X, ROOM_DZ = 96 << 10, PIXELS * BLOCK
 
@@ -63,10 +64,13 @@ def direct_weight_chunk(chunk, parts, x, dz, stride, padding, dilation, groups, 
              address(sums, dw.size + at), k, 0, 0)  # fmt: skip
 
     reach = ((taps_h - 1) * dilation[0] + 1, (taps_w - 1) * dilation[1] + 1)
+    copies_x, copies_dz = c * x.itemsize > SPARSE, k * x.itemsize > SPARSE
     several, high, wide = _at_once(x, dz, c1 - c0, stride, reach)
+    if taps_h * taps_w < FEW or several == 0 or not (copies_x or copies_dz):
+        several, high, wide, copies_x, copies_dz = 1, rows, columns, False, False
     packed_x, packed_dz = stack(ROOM_X), stack(ROOM_DZ)
-    for n in range(from_n, to_n, max(1, several)):
-        count = min(max(1, several), to_n - n)
+    for n in range(from_n, to_n, several):
+        count = min(several, to_n - n)
         for i0 in range(0, rows, high):
             i1 = min(i0 + high, rows)
             h0, h1 = max(0, i0 * stride[0] - padding[0]), min(height, (i1 - 1) * stride[0] - padding[0] + reach[0])
@@ -76,12 +80,12 @@ def direct_weight_chunk(chunk, parts, x, dz, stride, padding, dilation, groups, 
                 if h0 >= h1 or v0 >= v1:
                     continue
                 outputs, channel = (n, count, i0, i1, j0, j1), group * cg + c0
-                if several > 0:
+                of_dz = (address(dz, n * pixels * k + at), pixels * k, columns * k, k, PANEL // dz.itemsize, 0, 0)
+                if copies_dz:
                     of_dz = _copy_outputs(dz, outputs, at, channels, packed_dz)
+                of_x = (address(x, n * height * width * c + channel), height * width * c, width * c, c, 0, 0)
+                if copies_x:
                     of_x = _copy_inputs(x, (n, count, h0, h1, v0, v1), channel, c1 - c0, packed_x)
-                else:
-                    of_dz = (address(dz, n * pixels * k + at), pixels * k, columns * k, k, PANEL // dz.itemsize)
-                    of_x = (address(x, n * height * width * c + channel), height * width * c, width * c, c, 0, 0)
                 _add_taps(x, of_x, of_dz, outputs, c0, c1, at, channels, groups, (height, width), stride, padding,
                           dilation, dw, sums)  # fmt: skip
 
@@ -101,7 +105,7 @@ def _at_once(x, dz, depth, stride, reach):
 
 @kernel
 def _copy_outputs(dz, outputs, at, channels, to):
-    """Copy panels of dz, each dense; return their address, and the elements between images, rows, pixels, panels."""
+    """Copy panels of dz; return their address, the elements between images, rows, pixels, panels, and the origin."""
     (_, rows, columns, k), (n, count, i0, i1, j0, j1) = dz.shape, outputs
     size = dz.itemsize
     panel = PANEL // size
@@ -113,7 +117,7 @@ def _copy_outputs(dz, outputs, at, channels, to):
                 copy(dz, (i1 - i0) * columns if dense else j1 - j0, min(panel, channels - first),
                      address(dz, (((n + m) * rows + i) * columns + j0) * k + at + first), k,
                      to + (first // panel * count * image + m * image + (i - i0) * row) * size, panel)  # fmt: skip
-    return to, image, row, panel, count * image
+    return to, image, row, panel, count * image, i0, j0
 
 
 @kernel
@@ -136,38 +140,42 @@ def _add_taps(like, of_x, of_dz, outputs, c0, c1, at, channels, groups, size, st
     taps_h, taps_w, cg, k = dw.shape
     _, _, i0, i1, j0, j1 = outputs
     panel = PANEL // like.itemsize
-    left, right = j0, j0
-    if cg < NARROW and groups == 1 and dilation[1] == 1:  # one product where the whole row of taps lies inside
-        left, right = complete(stride[1], padding[1], 1, taps_w, size[1], j0, j1)
+    joined = cg < NARROW and groups == 1 and dilation[1] == 1  # a product has a row of taps, not one
+    left, right = complete(stride[1], padding[1], dilation[1], taps_w, size[1], j0, j1)
     for first in range(0, channels, panel):
-        panel_of_dz = (of_dz[0] + first // panel * of_dz[4] * like.itemsize, of_dz[1], of_dz[2], of_dz[3])
+        panel_of_dz = (of_dz[0] + first // panel * of_dz[4] * like.itemsize, *of_dz[1:4], *of_dz[5:])
+        count = min(panel, channels - first)
         for r in range(taps_h):
             u = r * dilation[0] - padding[0]
             from_i, to_i = inside(u, stride[0], i1, size[0])
             from_i = max(from_i, i0)
             to = r * taps_w * cg * k + c0 * k + at + first
-            if left < right:
+            if joined:
                 _add(like, of_x, panel_of_dz, outputs, (u, -padding[1]), from_i, to_i, left, right, stride,
-                     taps_w * cg, min(panel, channels - first), address(sums, to), k)  # fmt: skip
+                     taps_w * cg, count, address(sums, to), k)  # fmt: skip
+                for j in range(j0, j1):
+                    if not left <= j < right:
+                        s0, s1 = inside(j * stride[1] - padding[1], 1, taps_w, size[1])
+                        _add(like, of_x, panel_of_dz, outputs, (u, s0 - padding[1]), from_i, to_i, j, j + 1, stride,
+                             (s1 - s0) * cg, count, address(sums, to + s0 * cg * k), k)  # fmt: skip
+                continue
             for s in range(taps_w):
                 v = s * dilation[1] - padding[1]
                 from_j, to_j = inside(v, stride[1], j1, size[1])
-                from_j = max(from_j, j0)
-                for a, b in ((from_j, min(to_j, left)), (max(from_j, right), to_j)):
-                    _add(like, of_x, panel_of_dz, outputs, (u, v), from_i, to_i, a, b, stride, c1 - c0,
-                         min(panel, channels - first), address(sums, to + s * cg * k), k)  # fmt: skip
+                _add(like, of_x, panel_of_dz, outputs, (u, v), from_i, to_i, max(from_j, j0), to_j, stride,
+                     c1 - c0, count, address(sums, to + s * cg * k), k)  # fmt: skip
 
 
 @kernel
 def _add(like, of_x, of_dz, outputs, tap, i0, i1, j0, j1, stride, rows, columns, to, to_row):
     """Add one tap's products with the outputs of rows i0..i1-1 and columns j0..j1-1."""
-    if i0 >= i1 or j0 >= j1:
+    if i0 >= i1 or j0 >= j1 or rows <= 0:
         return
     x, x_image, x_row, x_pixel, h0, v0 = of_x
-    dz, dz_image, dz_row, dz_pixel = of_dz
+    dz, dz_image, dz_row, dz_pixel, from_i, from_j = of_dz
     size = like.itemsize
     x += ((i0 * stride[0] + tap[0] - h0) * x_row + (j0 * stride[1] + tap[1] - v0) * x_pixel) * size
-    dz += ((i0 - outputs[2]) * dz_row + (j0 - outputs[4]) * dz_pixel) * size
+    dz += ((i0 - from_i) * dz_row + (j0 - from_j) * dz_pixel) * size
     x_row, x_pixel, outer, inner = stride[0] * x_row, stride[1] * x_pixel, i1 - i0, j1 - j0
     if inner == 1:  # one column: the longer loop inside
         x_pixel, dz_pixel, outer, inner = x_row, dz_row, 1, outer
