@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 from ._jit import kernel
-from .activation import maximum
+from ._lanes import LANES, larger, load, spread, store
+from ._memory import stack_array
+
+WIDTH, FEW = 2 * LANES, 4  # a pair of vectors, and how many in a row are faster
 
 
 @kernel
@@ -36,8 +39,33 @@ def sign_accuracy(outputs, targets, accuracy):
 
 @kernel
 def _first_largest(row):
-    top = maximum(row)  # two loops, because the first of them fills vectors
-    for c in range(row.size):
-        if row[c] == top:
-            return c
-    return 0  # a row of NaN
+    """The column of the first of the largest elements, or of the first NaN."""
+    first, pairs = 0, row.size // WIDTH
+    if pairs >= FEW:
+        places = stack_array(row, WIDTH)  # which pair of vectors has the best of each lane
+        even, odd = load(row, 0, LANES), load(row, LANES, LANES)
+        even_place, odd_place = spread(row, 0), spread(row, 0)
+        for pair in range(1, pairs):
+            place = spread(row, pair)
+            even, even_place = larger(even, even_place, load(row, pair * WIDTH, LANES), place)
+            odd, odd_place = larger(odd, odd_place, load(row, pair * WIDTH + LANES, LANES), place)
+        store(places, 0, LANES, even_place)
+        store(places, LANES, LANES, odd_place)
+        first = int(places[0]) * WIDTH
+        for lane in range(1, WIDTH):
+            first = _better(row, first, int(places[lane]) * WIDTH + lane)
+    top = row[first]
+    for c in range(pairs * WIDTH if pairs >= FEW else 1, row.size):
+        if not row[c] <= top:  # larger, or one of them is NaN
+            if top != top:
+                break
+            first, top = c, row[c]
+    return first
+
+
+@kernel
+def _better(row, a, b):
+    """The column of the larger element, or of a NaN; the lower one of equals."""
+    if row[a] != row[a] or row[b] != row[b]:
+        return (min(a, b) if row[b] != row[b] else a) if row[a] != row[a] else b
+    return min(a, b) if row[a] == row[b] else (a if row[a] > row[b] else b)
