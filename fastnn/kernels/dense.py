@@ -16,11 +16,14 @@ from ._simd import ACCUMULATE, MAX_ROWS, VECTOR_BYTES, VECTORS, gemm
 CHUNKS = 8  # wanted at least, for the thread pool
 PANEL = VECTORS * VECTOR_BYTES  # bytes in one row of a panel of B, which is as wide as the tile
 ROWS = 1024  # bytes of one column of C in one direct chunk
-DEPTH = 256  # float32 rows of a packed block of B, and columns of one of A
-COLUMNS = 1024  # bytes of a row of a packed block of B: with DEPTH rows 256 KB, which L2 holds
-GROUP = 8 * MAX_ROWS  # rows of a packed block of A: whole vectors, whole tiles
-LINE = 64  # bytes between packed rows, or in their odd multiple, so that they lie in different sets of L1
-PACKED_A, PACKED_B = max(GROUP * (DEPTH * 4 + LINE), DEPTH * (GROUP * 4 + LINE)), DEPTH * (COLUMNS + LINE)
+DEPTH = 288  # most float32 rows of a packed block of B, and columns of one of A
+COLUMNS = 1024  # bytes of a row of a packed block of B: with DEPTH rows 288 KB, which L2 holds
+GROUP = 112 // MAX_ROWS * MAX_ROWS  # rows of a packed block of A: whole tiles
+LINE = 64  # bytes between packed rows of A, so that they lie in different sets of L1
+PACKED_A, PACKED_B = GROUP * (DEPTH * 4 + LINE), DEPTH * COLUMNS
+SMALL_PANEL = DEPTH * PANEL <= 20 << 10  # L1 holds a panel of B beside a tile's rows of A: not with AVX-512
+ALIASED = 256  # rows that are a multiple of so many bytes apart lie in few sets of L1
+AT_ONCE = 16  # rows of B that are copied panel by panel
 WIDE = 1792  # bytes of a row from which the rows of a tile or a panel evict each other from the caches
 FEW, HEAVY = 64, 256 << 10  # samples up to which, and bytes of weights from which, forward cuts the inner sum
 PARTS, PARTIAL = 4, 64 << 10  # into parts, each with an output of at most PARTIAL bytes of its own
@@ -124,7 +127,11 @@ def _is_packed(m, n, k, b_n, size):
 
     Best GFLOP/s direct and packed, 2 threads, AVX-512; forward (512, 512, 512) 227, 199; (777, 777, 777) 216, 195;
     weight gradient (128, 784, 256) 220, 202; (1024, 784, 256) 223, 198; (700, 700, 700) 192, 193. Packed 1024^3: 208.
+    AVX2, 1 thread of 103: forward (128, 784, 256) 80, 85; (256, 784, 256) 67, 82; (512, 512, 512) 59, 83; weight
+    gradient (1024, 784, 256) 50, 76; (512, 512, 512) 46, 82. Its lines of B are half as long, and seldom follow another.
     """
+    if SMALL_PANEL:
+        return b_n != 1 or (m >= 128 and k * n * size >= 256 << 10)
     return b_n != 1 or (m >= 16 and k * n * size > 3 << 20)
 
 
@@ -154,46 +161,55 @@ def _product_chunk(chunk, packed, like, m, n, k, row_blocks, column_blocks, a, a
 def _packed_block(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, c_row, bias, flags):
     """One block of C = A @ B through copies: DEPTH rows of some panels of B for L2, DEPTH columns of a few tiles of A.
 
-    The panels pass by each tile's rows, which stay in L1 meanwhile. Both copies take long rows of their matrix at a
-    time: from L3, 128 bytes of every row come at 7 GB/s and 1 KB at 14.
+    Small panels stay in L1 while all rows of A pass by, larger ones pass by each tile's rows. The copies take long rows
+    of their matrix at a time: from L3, 128 bytes of every row come at 7 GB/s and 1 KB at 14.
     """
     size = like.itemsize
     packed_a, packed_b = stack(PACKED_A), stack(PACKED_B)
-    a_packed_row, a_packed_k = ((DEPTH * 4 + LINE) // size, 1) if a_k == 1 else (1, (GROUP * size | LINE) // size)
-    b_packed_row = (COLUMNS + LINE) // size
-    depth_most = DEPTH * 4 // size
-    width = COLUMNS // size
+    depth_most, columns_most, panel = DEPTH * 4 // size, COLUMNS // size, PANEL // size
+    a_packed_row = depth_most + LINE // size
     groups = (m + GROUP - 1) // GROUP
-    for k0 in range(0, k, depth_most):
-        depth = min(depth_most, k - k0)
-        flags_now = (ACCUMULATE if k0 > 0 else 0) | (flags if k0 + depth == k else 0)
-        for j in range(0, n, width):
-            columns = min(width, n - j)
-            from_b = b + (k0 * b_k + j * b_n) * size
-            if b_n == 1:
-                copy(like, depth, columns, from_b, b_k, packed_b, b_packed_row)
-            else:
-                transpose(like, columns, depth, from_b, b_n, packed_b, b_packed_row)
-            bias_at = bias + j * size if bias != 0 and k0 == 0 else 0
+    blocks = (k + depth_most - 1) // depth_most
+    for block in range(blocks):
+        k0, k1 = block * k // blocks, (block + 1) * k // blocks
+        depth, flags_now = k1 - k0, (ACCUMULATE if k0 > 0 else 0) | (flags if k1 == k else 0)
+        for j0 in range(0, n, columns_most):
+            columns = min(columns_most, n - j0)
+            _copy_panels(like, depth, columns, b + (k0 * b_k + j0 * b_n) * size, b_k, b_n, packed_b)
             for group in range(groups):
                 i0, i1 = group * m // groups, (group + 1) * m // groups
                 from_a = a + (i0 * a_row + k0 * a_k) * size
-                if a_k == 1:
+                at_a, at_row = packed_a, a_packed_row
+                if a_k == 1 and a_row * size % ALIASED != 0:
+                    at_a, at_row = from_a, a_row
+                elif a_k == 1:
                     copy(like, i1 - i0, depth, from_a, a_row, packed_a, a_packed_row)
                 else:
-                    copy(like, depth, i1 - i0, from_a, a_k, packed_a, a_packed_k)
-                _tile_rows(like, i1 - i0, columns, depth, packed_a, a_packed_row, a_packed_k, packed_b, b_packed_row,
-                           c + (i0 * c_row + j) * size, c_row, bias_at, flags_now)  # fmt: skip
+                    transpose(like, depth, i1 - i0, from_a, a_k, packed_a, a_packed_row)
+                tiles = 1 if SMALL_PANEL else (i1 - i0 + MAX_ROWS - 1) // MAX_ROWS
+                for tile in range(tiles):
+                    t0, t1 = tile * (i1 - i0) // tiles, (tile + 1) * (i1 - i0) // tiles
+                    for j in range(0, columns, panel):
+                        gemm(like, t1 - t0, min(panel, columns - j), 1, depth, at_a + t0 * at_row * size,
+                             at_row, 0, 1, packed_b + j * depth * size, 0, panel,
+                             c + ((i0 + t0) * c_row + j0 + j) * size, c_row,
+                             bias + (j0 + j) * size if bias != 0 and k0 == 0 else 0, flags_now)  # fmt: skip
 
 
 @kernel
-def _tile_rows(like, m, n, k, a, a_row, a_k, b, b_row, c, c_row, bias, flags):
-    """C = A @ B, tile row by tile row: the rows of A that a tile reads stay in L1 while all panels of B pass by."""
-    tiles = (m + MAX_ROWS - 1) // MAX_ROWS
-    for tile in range(tiles):
-        i0, i1 = tile * m // tiles, (tile + 1) * m // tiles
-        gemm(like, i1 - i0, n, 1, k, a + i0 * a_row * like.itemsize, a_row, 0, a_k, b, 0, b_row,
-             c + i0 * c_row * like.itemsize, c_row, bias, flags)  # fmt: skip
+def _copy_panels(like, depth, columns, b, b_k, b_n, to):
+    """Copy a block of B as dense panels (depth, panel)."""
+    size = like.itemsize
+    panel = PANEL // size
+    most = AT_ONCE if b_n == 1 else depth
+    for d in range(0, depth, most):
+        rows = min(most, depth - d)
+        for j in range(0, columns, panel):
+            source, at = b + (d * b_k + j * b_n) * size, to + (j * depth + d * panel) * size
+            if b_n == 1:
+                copy(like, rows, min(panel, columns - j), source, b_k, at, panel)
+            else:
+                transpose(like, min(panel, columns - j), rows, source, b_n, at, panel)
 
 
 @kernel
