@@ -128,7 +128,7 @@ def _is_packed(m, n, k, b_n, size):
     Best GFLOP/s direct and packed, 2 threads, AVX-512; forward (512, 512, 512) 227, 199; (777, 777, 777) 216, 195;
     weight gradient (128, 784, 256) 220, 202; (1024, 784, 256) 223, 198; (700, 700, 700) 192, 193. Packed 1024^3: 208.
     AVX2, 1 thread of 103: forward (128, 784, 256) 80, 85; (256, 784, 256) 67, 82; (512, 512, 512) 59, 83; weight
-    gradient (1024, 784, 256) 50, 76; (512, 512, 512) 46, 82. Its lines of B are half as long, and seldom follow another.
+    gradient (1024, 784, 256) 50, 76; (512, 512, 512) 46, 82. Lines of B are half as long there.
     """
     if SMALL_PANEL:
         return b_n != 1 or (m >= 128 and k * n * size >= 256 << 10)
