@@ -1,5 +1,6 @@
 """What starting fastnn costs, in fresh processes, beside `import numpy`."""
 
+import os
 import subprocess
 import sys
 
@@ -18,7 +19,8 @@ HELP, IMPORT = Figures(ours_most=0.3), Figures(extra_most=0.1)
 
 
 def process(*arguments):
-    return lambda: subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return lambda: subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, env=kept)
 
 
 @pytest.mark.benchmark(group="start")

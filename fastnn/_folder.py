@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fastnn import _files, _system
 from fastnn.callbacks import Callback
+from fastnn.errors import DivergenceError
 from fastnn.settings import Settings
 
 SETTINGS_FILE = "config.toml"
@@ -22,10 +23,11 @@ class Best(Callback):
     """Remembers the weights of the best epoch: highest validation accuracy, then lowest validation loss.
 
     Attributes: `epoch`, from 1, 0 before there is one; `row`, what its history has; `is_new`, whether the newest
-    epoch is the best.
+    epoch is the best; `error`, what ended the training, if it diverged.
     """
 
     def __init__(self) -> None:
+        self.error: DivergenceError | None = None
         self.epoch = 0
         self.row: dict[str, float] = {}
         self.is_new = False
@@ -37,10 +39,16 @@ class Best(Callback):
             self.epoch, self.row = epoch + 1, dict(logs)
             self._weights = {name: a.copy() for name, a in self.model.weights().items()}
 
+    def on_divergence(self, error: DivergenceError) -> bool:
+        """Remember why."""
+        self.error = error
+        return False
+
     def restore(self) -> None:
-        """Give the model the best epoch's weights."""
-        if self.epoch:
-            self.model.set_weights(self._weights)
+        """Give the model the best epoch's weights. Raises DivergenceError where the first epoch diverged."""
+        if not self.epoch and self.error is not None:
+            raise self.error
+        self.model.set_weights(self._weights)
 
 
 class RunFolder(Callback):

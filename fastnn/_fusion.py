@@ -32,8 +32,8 @@ def fused(layers: Sequence[Layer]) -> list[Layer]:
             and layer.from_output
         ):
             joined = copy(before)  # it shares the arrays of the parameters
-            joined.activation = layer
-            result[-1] = joined
+            joined.activation, joined.twin = layer, None
+            before.twin = result[-1] = joined
         else:
             result.append(layer)
     return result

@@ -107,6 +107,7 @@ class Network:
         for number, layer in enumerate(self.layers):
             layer.needs_input_gradient = number > first
             layer.scratch = self._scratch
+            layer.join()
         self._sample_axes = ("N", *self._planned())
         self._states = [a for layer in self.layers for a in layer.named_states().values()]
         self._backwards = [layer.backward_checked for layer in reversed(self.layers[first:])]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,8 @@ def describe() -> dict[str, str]:
 
 def environment(backend: str) -> dict[str, Any]:
     """What a run was done with, as JSON values; nothing of the host's or the user's name."""
+    from importlib.metadata import version
+
     from . import __version__
 
     found = {

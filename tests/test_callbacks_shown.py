@@ -74,7 +74,7 @@ def test_tensorboard_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     message = r"^TensorBoard: tensorboardX is not installed \(pip install 'fastnn\[tensorboard\]'\)$"
     with pytest.raises(ModuleNotFoundError, match=message):
-        fit(TensorBoard("nowhere"))
+        TensorBoard("nowhere")
 
 
 # LivePlot
@@ -212,4 +212,15 @@ def test_live_plot_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ModuleNotFoundError, match=r"^matplotlib is not installed \(pip install 'fastnn\[plot\]"):
-        fit(LivePlot("nowhere"))
+        LivePlot("nowhere")
+
+
+def test_live_plot_writes_the_file_where_the_chosen_toolkit_cannot_start(monkeypatch, tmp_path):
+    import matplotlib.pyplot as plt
+
+    def no_toolkit(*arguments, **options):
+        raise ImportError("Cannot load backend 'TkAgg' which requires the 'tk' interactive framework")
+
+    monkeypatch.setattr(plt, "figure", no_toolkit)
+    fit(LivePlot(tmp_path / "curves.png"), epochs=1)
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -177,6 +178,31 @@ def test_curves_are_shown_during_the_training(run, tmp_path, monkeypatch):
     assert drawn[0]
     assert (tmp_path / "here" / "curves.png").exists()
     assert sorted(path.name for path in (tmp_path / "logs" / "new").iterdir()) == ["train", "validation"]
+
+
+@pytest.mark.parametrize(
+    ("module", "flags", "message"),
+    [
+        ("matplotlib", ["--live-plot"], "matplotlib is not installed (pip install 'fastnn[plot]')"),
+        ("tensorboardX", ["--tensorboard", "logs"], "tensorboardX is not installed (pip install 'fastnn[tensorboard]')"),
+    ],
+)
+def test_what_shows_curves_is_looked_for_at_once(run, tmp_path, monkeypatch, module, flags, message):
+    for name in (module, f"{module}.figure"):
+        monkeypatch.setitem(sys.modules, name, None)
+    result = run(*TRAIN, *flags)
+    assert result.exit_code == 1
+    assert result.stderr.strip().endswith(message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_for_tensorboard_that_cannot_be_written(run, tmp_path, monkeypatch):
+    pytest.importorskip("tensorboardX", reason="the extra `tensorboard` is not installed")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    result = run(*TRAIN, "--tensorboard", "logs")
+    assert result.exit_code == 1
+    assert "Permission denied" in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_recipe(run, tmp_path):

@@ -179,6 +179,13 @@ def test_a_run_stops_early_and_keeps_its_best_weights(data):
     assert stopped.accuracy == stopped.model.evaluate(*data.test)[1]
 
 
+def test_a_first_epoch_that_diverges_is_an_error_in_any_case(tmp_path, data):
+    wild = SMALL.override({"optimizer.name": "sgd", "optimizer.learning_rate": 1e30})
+    for callbacks in ([], [fastnn.callbacks.TerminateOnNaN()]):
+        with pytest.raises(fastnn.DivergenceError, match="^Sequential: .* in epoch 1.*; try a lower learning rate"):
+            train(wild, tmp_path / "out", data=data, callbacks=callbacks, verbose=False)
+
+
 def test_a_plateau_reduces_the_rate_and_the_table_shows_it(tmp_path, data):
     changes = {"schedule.name": "plateau", "schedule.patience": 1, "schedule.min_delta": 100.0, "training.epochs": 4}
     train(SMALL.override(changes), tmp_path, data=data, verbose=False)

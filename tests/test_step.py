@@ -281,3 +281,34 @@ def test_threads_that_predict_with_one_model_take_turns():
         for _ in range(5):
             found = list(pool.map(lambda i: model.predict_proba(X[i : i + 3]), range(40)))
             np.testing.assert_array_equal(found, expected)
+
+
+def test_layers_that_are_joined_follow_a_later_backend():
+    model = fn.Sequential([fn.Dense(8, 6), fn.ReLU(), fn.Dense(6, 5)], (8,), seed=0)
+    model.compile(fn.SGD(0.1))
+    x = RNG.standard_normal((20, 8)).astype(np.float32)
+    model.fit(x, Y[:20], batch_size=5, verbose=False)
+    assert is_recorded(model)
+    model.layers[0].place(backend="numpy")
+    joined = model._step_forwards[0].__self__
+    assert joined is not model.layers[0]
+    assert joined.backend == "numpy"
+    model.layers[0].place(backend="numba")
+    assert joined.backend == "numba"
+    model.fit(x, Y[:20], batch_size=5, verbose=False)
+    np.testing.assert_allclose(model.predict(x), model.forward(x), rtol=1e-5, atol=1e-6)
+
+
+def test_a_built_model_keeps_its_dtype():
+    inner = fn.Conv2D(2, 2, 3, padding="same", activation="relu")
+    model = fn.Sequential([fn.Residual([inner]), fn.Flatten(), fn.Dense(128, 5), fn.ReLU()], (8, 8, 2), seed=0)
+    for layer in (model.layers[0], inner, inner.activation, model.layers[2], model.layers[3]):
+        before = layer.config()
+        message = rf"^{type(layer).__name__}: dtype must stay float32 in a built model, got float64$"
+        with pytest.raises(RuntimeError, match=message):
+            layer.place(dtype="float64", backend="numpy")
+        assert layer.config() == before
+        layer.place(dtype="float32")
+    unbuilt = fn.Sequential([fn.Dense(8, 6)])
+    unbuilt.layers[0].place(dtype="float64")
+    assert unbuilt.layers[0].weights.dtype == np.float64

@@ -28,6 +28,7 @@ class LivePlot(Callback):
     """
 
     def __init__(self, filename: str | PathLike[str] = "live.png") -> None:
+        plots.require()
         self.filename = Path(filename)
         self._rows: list[dict[str, float]] = []
         self._drawn = 0
@@ -36,7 +37,6 @@ class LivePlot(Callback):
 
     def on_train_begin(self, logs: dict[str, float]) -> None:
         """Find out where the picture goes."""
-        plots.require()
         self._rows, self._drawn, self._next = [], 0, 0.0
         self._show = _in_notebook() or _in_window() or _in_file(self.filename)
 
@@ -88,7 +88,10 @@ def _in_window() -> Callable[[Any], None] | None:
     """Shows a figure in a window of its own; None where matplotlib opens none."""
     import matplotlib.pyplot as plt
 
-    window = plt.figure(figsize=(9.2, 3.4))
+    try:
+        window = plt.figure(figsize=(9.2, 3.4))
+    except ImportError:  # MPLBACKEND names a toolkit that finds no display, or is not installed
+        return None
     if window.canvas.required_interactive_framework is None:
         plt.close(window)
         return None

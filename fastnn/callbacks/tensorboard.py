@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,18 +22,19 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, log_dir: str | PathLike[str] = "logs") -> None:
-        self.log_dir = Path(log_dir)
-        self._writers: dict[str, Any] = {}
-
-    def on_train_begin(self, logs: dict[str, float]) -> None:
-        """Open the files."""
         try:
             from tensorboardX import SummaryWriter
         except ModuleNotFoundError as error:
             message = "TensorBoard: tensorboardX is not installed (pip install 'fastnn[tensorboard]')"
             raise ModuleNotFoundError(message, name="tensorboardX") from error
+        self.log_dir = Path(log_dir)
+        self._open: Callable[[str], Any] = SummaryWriter
+        self._writers: dict[str, Any] = {}
+
+    def on_train_begin(self, logs: dict[str, float]) -> None:
+        """Open the files."""
         runs = ("train", "validation") if logs["validation_samples"] else ("train",)
-        self._writers = {run: SummaryWriter(str(self.log_dir / run)) for run in runs}
+        self._writers = {run: self._open(str(self.log_dir / run)) for run in runs}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Write the epoch's numbers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,12 +55,13 @@ def train(
             f"{done.model.parameters.size:,} parameters; nothing was written"
         )
         return
+    watching = _watching(live_plot, tensorboard)
     with warnings_as_lines():
         data = runs.load(settings)
     out = out or new_folder(title(settings, recipe))
     try:
         with progress(data.validates) as shown:
-            callbacks = [Announcement(settings, data), shown, *_watching(out if live_plot else None, tensorboard)]
+            callbacks = [Announcement(settings, data), shown, *watching(out)]
             done = runs.train(settings, out, data=data, callbacks=callbacks, verbose=False)
     except KeyboardInterrupt:
         click.echo(f"{out} has what was reached")
@@ -75,11 +77,18 @@ def train(
     )
 
 
-def _watching(plot_in: Path | None, tensorboard: Path | None) -> list[Callback]:
+def _watching(live_plot: bool, tensorboard: Path | None) -> Callable[[Path], list[Callback]]:
+    """What makes the callbacks for a folder. What they need is looked for now, before data are read."""
+    from fastnn import plots
     from fastnn.callbacks import LivePlot, TensorBoard
 
-    plot = [] if plot_in is None else [LivePlot(plot_in / "curves.png")]
-    return [*plot, *([] if tensorboard is None else [TensorBoard(tensorboard)])]
+    if live_plot:
+        plots.require()
+    logs = []
+    if tensorboard is not None:
+        _check_writable(tensorboard)
+        logs = [TensorBoard(tensorboard)]
+    return lambda out: [*([LivePlot(out / "curves.png")] if live_plot else []), *logs]
 
 
 def chosen(config: Path | None, recipe: str | None, changes: dict[str, Any]) -> Settings:

@@ -75,7 +75,7 @@ def tune(
     if print_space:
         click.echo(space.text(), nl=False)
         return
-    tuning.require()
+    tuning.require(storage)
     with warnings_as_lines():
         data = runs.load(settings)
     out = out or Path("runs") / f"tune-{title(settings, None)}"

@@ -4,8 +4,10 @@ The inputs of one kernel row are contiguous in NHWC, so a row of outputs is a st
 its rows are neighbouring pixels, its double sum runs over the kernel's rows and over the S*C inputs of a kernel row.
 Pixels whose window crosses the left or right edge are taken column by column, as products with a longer row stride.
 
-The input gradient is the same convolution with flipped, transposed weights, one set for each residue of the stride. The
-weight gradient uses the same tile with inputs as rows and pixels as the inner index.
+Where few of a row's pixels are complete, a product's rows are the same pixel of several images instead.
+
+The input gradient is the same convolution with flipped, transposed weights, one set for each residue of the stride; the
+weight gradient is in weights.py.
 
 Channels that leave vectors empty take other ways: narrow.py. Depthwise convolution has no products: depthwise.py.
 """

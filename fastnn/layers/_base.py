@@ -10,10 +10,10 @@ from fastnn import _checks
 from fastnn._backend import operations
 from fastnn._typing import Array, ArrayLike, Backend, Precision, Seed, Shape
 from fastnn.layers._buffers import Buffer, Scratch
-from fastnn.layers._parameters import Flat
+from fastnn.layers._parameters import Parameterised
 
 
-class Layer:
+class Layer(Parameterised):
     """Base class. A layer defines `_axes`, `_forward` and `_backward`, and `_shapes` if it has parameters.
 
     Attributes after a call: `inputs` and `output` of the last forward, `dinputs` of the last backward. They
@@ -24,8 +24,7 @@ class Layer:
     seed: None, an integer or a NumPy Generator, for the initial weights and for dropout.
     """
 
-    parameter_names: tuple[str, ...] = ()
-    state_names: tuple[str, ...] = ()
+    _in_model = False
 
     def __init__(self, *, dtype: Any = "float32", backend: Backend = "numba", seed: Seed = None) -> None:
         owner = type(self).__name__
@@ -37,9 +36,8 @@ class Layer:
         self.output: Array | None = None
         self.dinputs: Array | None = None
         self.scratch = Scratch()
+        super().__init__()
         self._given: object = None
-        self._flat: Flat | None = None
-        self._states: dict[str, Array] = {}
         self._needs_input_gradient = True
         self._outputs, self._gradients = Buffer(), Buffer()
 
@@ -115,40 +113,6 @@ class Layer:
         """Multiply-adds of forward for one sample; elementwise work is not counted."""
         return 0
 
-    # Parameters
-
-    @property
-    def parameters(self) -> Array:
-        """All parameters as one flat array, in the order of `parameter_names`."""
-        return self._made().parameters
-
-    @property
-    def gradients(self) -> Array:
-        """All parameter gradients as one flat array; zeros before the first backward, overwritten by each."""
-        return self._made().gradients
-
-    @property
-    def parameter_slices(self) -> tuple[slice, ...]:
-        """Place of each array of `parameter_names` in `parameters`."""
-        return self._made().slices()
-
-    @property
-    def parameter_count(self) -> int:
-        """Number of trained numbers; 0 while their shapes are not known yet."""
-        return self._made().size if self._is_known() else 0
-
-    def named_parameters(self) -> dict[str, Array]:
-        """Name -> view of the parameter."""
-        return {name: self._array(name) for name in self.parameter_names}
-
-    def named_states(self) -> dict[str, Array]:
-        """Name -> array that a checkpoint keeps but no optimizer touches, such as running statistics."""
-        return {name: self._array(name) for name in self.state_names}
-
-    def bind(self, parameters: Array, gradients: Array) -> None:
-        """Move parameters and gradients into flat arrays of the caller, such as a model; values are kept."""
-        self._made().bind(parameters, gradients)
-
     @property
     def needs_input_gradient(self) -> bool:
         """False for a network's first layers: backward skips dinputs and returns None."""
@@ -167,17 +131,22 @@ class Layer:
         seed: Seed = None,
     ) -> None:
         """Change dtype (parameters are cast), backend, or the precision of layers that have products; a seed is
-        taken only if the layer has none yet."""
-        owner = type(self).__name__
+        taken only if the layer has none yet. Raises RuntimeError for another dtype than that of the built model
+        whose layer this is."""
+        owner, wanted = type(self).__name__, self._wanted(dtype)
         if backend is not None:
             self.backend = _checks.backend(owner, backend)
         if seed is not None and self.seed is None:
             self.seed = _checks.seed(owner, seed)
-        if dtype is not None and _checks.float_dtype(owner, dtype) != self.dtype:
-            self.dtype = _checks.float_dtype(owner, dtype)
+        if wanted != self.dtype:
+            self.dtype = wanted
             self.release()
             if self._flat is not None:
                 self._cast()
+
+    def join(self) -> None:
+        """Belong to a built model from now on, whose arrays have its dtype."""
+        self._in_model = True
 
     # Description
 
@@ -192,25 +161,19 @@ class Layer:
 
     # For the layers themselves
 
+    def _wanted(self, dtype: Any) -> np.dtype[Any]:
+        """The dtype that `place` asks for."""
+        owner = type(self).__name__
+        wanted = self.dtype if dtype is None else _checks.float_dtype(owner, dtype)
+        if self._in_model and wanted != self.dtype:
+            raise RuntimeError(f"{owner}: dtype must stay {self.dtype} in a built model, got {wanted}")
+        return wanted
+
     def _axes(self) -> _checks.Axes:
         return ("N", ...)
 
-    def _shapes(self) -> dict[str, Shape]:
-        return {}
-
-    def _kept_shapes(self) -> dict[str, Shape]:
-        """Shapes of the arrays of a model file that decide how much memory the layer takes."""
-        return self._shapes()
-
-    def _is_known(self) -> bool:
-        """Whether the parameters' shapes are known."""
-        return True
-
     def _infer(self, input_shape: Shape) -> None:
         """Take what the constructor left open from the shape of a sample."""
-
-    def _initialise(self, rng: np.random.Generator) -> None:
-        """Fill new parameters, which are zeros, and make the states."""
 
     def _own_config(self) -> dict[str, Any]:
         return {}
@@ -231,32 +194,3 @@ class Layer:
 
     def _door(self, x: ArrayLike) -> Array:
         return _checks.array(type(self).__name__, "x", x, self.dtype, self._axes())
-
-    def _make(self) -> None:
-        self._flat = Flat(self._shapes(), self.dtype)
-        self._initialise(np.random.default_rng(self.seed))
-
-    def _made(self) -> Flat:
-        if self._flat is None:
-            if not self._is_known():
-                raise RuntimeError(
-                    f"{type(self).__name__}: parameters need the input's shape: "
-                    "call forward or build(input_shape) first"
-                )
-            self._make()
-        assert self._flat is not None
-        return self._flat
-
-    def _cast(self) -> None:
-        old = self._made()
-        self._flat = Flat(old.shapes, self.dtype)
-        self._flat.parameters[:] = old.parameters
-        self._flat.gradients[:] = old.gradients
-        self._states = {name: state.astype(self.dtype) for name, state in self._states.items()}
-
-    def _array(self, name: str) -> Array:
-        views = self._made().views
-        found = views.get(name, self._states.get(name))
-        if found is None:
-            raise AttributeError(f"{type(self).__name__}: has no {name}")
-        return found

@@ -35,6 +35,7 @@ class Linear(Layer):
     biases = Parameter()
     dweights = Parameter()
     dbiases = Parameter()
+    twin: Linear | None = None  # this layer with the next one's activation, as a model's steps run it
 
     def __init__(
         self,
@@ -66,12 +67,17 @@ class Linear(Layer):
         precision: Precision | None = None,
         seed: Seed = None,
     ) -> None:
-        owner = type(self).__name__
-        wanted = self.dtype if dtype is None else _checks.float_dtype(owner, dtype)
-        self.precision = _checks.precision(owner, precision or self.precision, wanted)
+        self.precision = _checks.precision(type(self).__name__, precision or self.precision, self._wanted(dtype))
         super().place(dtype=dtype, backend=backend, seed=seed)
         if self.activation is not None:
             self.activation.place(dtype=dtype, backend=backend)
+        if self.twin is not None:
+            self.twin.backend, self.twin.precision = self.backend, self.precision
+
+    def join(self) -> None:
+        super().join()
+        if self.activation is not None:
+            self.activation.join()
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)

@@ -102,11 +102,17 @@ class Residual(Layer):
         precision: Precision | None = None,
         seed: Seed = None,
     ) -> None:
+        self._wanted(dtype)
         if seed is not None and self.seed is None:
             self._sow(seed)
         for layer in self.layers:
             layer.place(dtype=dtype, backend=backend, precision=precision)
         super().place(dtype=dtype, backend=backend, seed=seed)
+
+    def join(self) -> None:
+        super().join()
+        for layer in self.layers:
+            layer.join()
 
     def bind(self, parameters: Array, gradients: Array) -> None:
         super().bind(parameters, gradients)

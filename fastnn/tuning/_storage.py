@@ -29,6 +29,7 @@ _QUESTION = "fastnn"
 _HEARTBEAT, _SILENCE = 10, 60  # seconds between two signs of life of a trial, and without any until it counts as lost
 _PATIENCE = 60  # seconds that a process waits for the others' writing to an SQLite file
 _TRIES = 5
+_PACKAGES = {"psycopg2": "psycopg2-binary", "psycopg": "psycopg[binary]", "MySQLdb": "mysqlclient"}  # by module
 
 
 @contextmanager
@@ -42,7 +43,9 @@ def reachable(url: str | None) -> Iterator[None]:
             f"got {url!r}"
         ) from error
     except ImportError as error:
-        raise ModuleNotFoundError(f"tune: the driver of {shown(url)} is not installed") from error
+        module = error.name or "its module"
+        message = f"tune: the driver of {shown(url)} is not installed (pip install {_PACKAGES.get(module, module)})"
+        raise ModuleNotFoundError(message, name=error.name) from error
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         cause = error if isinstance(error, sqlalchemy.exc.SQLAlchemyError) else error.__cause__ or error
         why = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
@@ -65,6 +68,13 @@ def study(url: str | None, name: str, **parts: Any) -> optuna.Study:
     with reachable(url):
         storage = _opened(url)
         return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True, **parts)
+
+
+def check(url: str) -> None:
+    """Raise what `reachable` says where the URL is none, or its database's driver is missing; nothing is opened."""
+    if not url.startswith(JOURNAL):
+        with reachable(url):
+            sqlalchemy.engine.make_url(url).get_dialect().import_dbapi()
 
 
 def agree(study: optuna.Study, question: Mapping[str, Any], where: str) -> None:

@@ -19,13 +19,17 @@ _OWN = "tune"
 _VALIDATION = 0.1  # share of the training images, where the settings keep none for validation
 
 
-def require() -> None:
-    """Raise ModuleNotFoundError that says what to install where Optuna is missing."""
+def require(storage: str | None = None) -> None:
+    """Raise ModuleNotFoundError that says what to install where Optuna, or a database's driver, is missing."""
     try:
         import optuna  # noqa: F401
     except ModuleNotFoundError as error:
         message = "Optuna is not installed (pip install 'fastnn[tune]')"
         raise ModuleNotFoundError(message, name="optuna") from error
+    if storage is not None:
+        from fastnn.tuning import _storage
+
+        _storage.check(storage)
 
 
 def prepared(settings: Settings) -> Settings:
@@ -86,7 +90,7 @@ def tune(
         space = default_space(settings)
     space = Space(space.to_dict() if isinstance(space, Space) else space, settings)
     prune = _checks.flag(_OWN, "prune", prune)
-    require()
+    require(storage)
     data = run.load(settings) if data is None else data
     if data.validation is None:
         raise ValueError(f"{_OWN}: data must have a validation part (validation_split, --validation-split)")

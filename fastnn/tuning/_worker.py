@@ -55,12 +55,14 @@ def work(
     sampler = _search.Sampler(space, search, space.settings.training.seed)
     unjudged = max(1, round(space.settings.training.epochs * _UNJUDGED))
     judge = optuna.pruners.PercentilePruner(100 - _GIVEN_UP, n_startup_trials=_JUDGES, n_warmup_steps=unjudged)
-    if place.folder is not None:
+    if place.folder is not None and place.storage is None:
         place.folder.mkdir(parents=True, exist_ok=True)
     with _storage.quiet(), _storage.reachable(place.url):
         pruner = judge if prune else optuna.pruners.NopPruner()
         study = _storage.study(place.url, place.name, sampler=sampler, pruner=pruner)
         _storage.agree(study, _storage.question(space, search, data), _storage.shown(place.url))
+        if place.folder is not None:  # with a storage elsewhere: made once that can be reached
+            place.folder.mkdir(parents=True, exist_ok=True)
         wanted = trials or sampler.slots or _USUAL_TRIALS
         if sampler.slots is not None:
             wanted = min(wanted, sampler.slots)
