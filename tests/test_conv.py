@@ -11,7 +11,10 @@ from checks.memory import guarded_end, guarded_start
 from hypothesis import given
 
 from fastnn import kernels, reference
-from fastnn.kernels.conv import is_winograd
+from fastnn.kernels._simd import MAX_ROWS
+from fastnn.kernels._windows import complete
+from fastnn.kernels.conv import image_parts, is_winograd, panel_of
+from fastnn.kernels.weights import at_once
 
 
 @pytest.mark.parametrize("place", [guarded_end, guarded_start])
@@ -54,6 +57,23 @@ def test_examples_take_the_path_they_are_for(case):
     x, w, _, dz = case.arrays()
     chosen = is_winograd.py_func(dz.shape, w.shape, case.stride, case.dilation, case.groups)
     assert chosen == (replace(case, dtype="float32") in conv.WINOGRAD_EXAMPLES)
+
+
+def test_examples_of_copies_take_these_paths():
+    across, packed, cut = [], [], []
+    for case in conv.COPY_EXAMPLES:
+        x, w, _, dz = case.arrays()
+        where = (case.stride[1], case.padding[1], case.dilation[1], case.size[1], case.image[1], 0, case.outputs[1])
+        across.append(image_parts.py_func(x, complete.py_func(*where)) < case.n)
+        plain = case.groups == 1 and case.dilation[1] == 1
+        packed.append(panel_of.py_func(dz, w.size // case.k, case.k, plain) < case.k)
+        reach = tuple((s - 1) * d + 1 for s, d in zip(case.size, case.dilation, strict=True))
+        cut.append(at_once.py_func(x, dz, min(case.c // case.groups, 24), case.stride, reach))
+    assert across == [True, True, True, False, False, False, False]
+    if MAX_ROWS == 6:  # of 16 columns
+        assert packed == [True, False, True, True, False, False, False]
+    assert [several for several, _, _ in cut] == [2, 10, 2, 1, 1, 0, 3]
+    assert [cut[number][1:] for number in (3, 4)] == [(1, 128), (8, 16)]
 
 
 @pytest.mark.parametrize(

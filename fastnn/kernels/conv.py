@@ -29,7 +29,7 @@ from .narrow import image_chunk, image_groups, image_rows, pixel_chunk, pixel_st
 from .weights import direct_weight_chunk, weight_cut
 from .winograd import winograd, winograd_scratch_size, winograd_weight_gradient
 
-SHORT_ROW = 12  # pixels
+SHORT_ROW = 12  # complete pixels, below which products go across images
 OUTPUTS, DENSE = 512, 64 << 10  # from which, and bytes of weights from which a copy of them pays
 HEAVY = 1 << 20  # bytes of weights that stay in L2 beside the image: half of it on server cores
 PANEL = VECTORS * VECTOR_BYTES

@@ -65,7 +65,7 @@ def direct_weight_chunk(chunk, parts, x, dz, stride, padding, dilation, groups, 
 
     reach = ((taps_h - 1) * dilation[0] + 1, (taps_w - 1) * dilation[1] + 1)
     copies_x, copies_dz = c * x.itemsize > SPARSE, k * x.itemsize > SPARSE
-    several, high, wide = _at_once(x, dz, c1 - c0, stride, reach)
+    several, high, wide = at_once(x, dz, c1 - c0, stride, reach)
     if taps_h * taps_w < FEW or several == 0 or not (copies_x or copies_dz):
         several, high, wide, copies_x, copies_dz = 1, rows, columns, False, False
     packed_x, packed_dz = stack(ROOM_X), stack(ROOM_DZ)
@@ -91,7 +91,7 @@ def direct_weight_chunk(chunk, parts, x, dz, stride, padding, dilation, groups, 
 
 
 @kernel
-def _at_once(x, dz, depth, stride, reach):
+def at_once(x, dz, depth, stride, reach):
     """Return how many images, rows and columns of dz to copy at once, and `depth` channels of their x; 0: no copies."""
     (images, height, width, _), (_, rows, columns, _) = x.shape, dz.shape
     room, pixels = ROOM_X // (x.itemsize * depth), PIXELS // x.itemsize

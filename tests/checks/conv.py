@@ -102,7 +102,19 @@ WINOGRAD_EXAMPLES = [
     Conv2DCase(26, (4, 4), 100, 101, (3, 3)),  # one tile
     Conv2DCase(9, (3, 70), 16, 40, (3, 3), padding=(1, 1), after=(1, 1)),  # rows longer than a block
 ]
-CONV2D_EXAMPLES = [replace(case, dtype=dtype) for case in _PLAIN_EXAMPLES + WINOGRAD_EXAMPLES for dtype in FLOATS]
+# Enough work for copies: images as rows of a product, dense panels of the weights, blocks of pixels and channels
+COPY_EXAMPLES = [
+    Conv2DCase(15, (8, 8), 40, 44, (5, 5), padding=(2, 2), after=(2, 2), activation=1),  # both, images in one block
+    Conv2DCase(15, (9, 7), 35, 50, (3, 3), stride=(2, 2), padding=(1, 0), after=(0, 1), activation=9),
+    Conv2DCase(14, (10, 9), 50, 40, (4, 3), stride=(2, 1), padding=(2, 1), after=(1, 1)),  # two sets of weights for dx
+    Conv2DCase(2, (5, 150), 70, 48, (2, 3), padding=(0, 1), after=(1, 1)),  # rows longer than a block
+    Conv2DCase(2, (30, 21), 41, 36, (5, 5), padding=(4, 4), after=(4, 3), dilation=(2, 3)),  # several blocks of rows
+    Conv2DCase(1, (45, 60), 36, 40, (2, 2), dilation=(40, 40)),  # windows larger than a block
+    Conv2DCase(3, (12, 12), 80, 96, (3, 3), stride=(2, 2), padding=(1, 1), after=(1, 1), groups=2),
+]
+CONV2D_EXAMPLES = [
+    replace(case, dtype=dtype) for case in _PLAIN_EXAMPLES + WINOGRAD_EXAMPLES + COPY_EXAMPLES for dtype in FLOATS
+]
 
 
 @st.composite
