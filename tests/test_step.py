@@ -296,7 +296,7 @@ def test_layers_that_are_joined_follow_a_later_backend():
     model.layers[0].place(backend="numba")
     assert joined.backend == "numba"
     model.fit(x, Y[:20], batch_size=5, verbose=False)
-    np.testing.assert_allclose(model.predict(x), model.forward(x), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(model.predict(x), model.forward(x).argmax(axis=1))
 
 
 def test_a_built_model_keeps_its_dtype():
