@@ -102,7 +102,7 @@ def test_every_flag_becomes_a_setting(run):
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("cnn on digits: 1,200 training, 300 validation and 297 test images, ")
-    assert "1 epochs, batch 400" in result.stdout
+    assert "1 epoch, batch 400" in result.stdout
     assert "validation accuracy" in result.stdout
     assert "the best on the validation images), written to here" in result.stdout
     assert fastnn.Settings.read("here/config.toml").to_dict() == {
