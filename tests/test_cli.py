@@ -184,7 +184,7 @@ def test_curves_are_shown_during_the_training(run, tmp_path, monkeypatch):
     ("module", "flags", "message"),
     [
         ("matplotlib", ["--live-plot"], "matplotlib is not installed (pip install 'fastnn[plot]')"),
-        ("tensorboardX", ["--tensorboard", "logs"], "tensorboardX is not installed (pip install 'fastnn[tensorboard]')"),
+        ("tensorboardX", ["--tensorboard", "log"], "tensorboardX is not installed (pip install 'fastnn[tensorboard]')"),
     ],
 )
 def test_what_shows_curves_is_looked_for_at_once(run, tmp_path, monkeypatch, module, flags, message):
