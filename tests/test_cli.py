@@ -102,7 +102,7 @@ def test_every_flag_becomes_a_setting(run):
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("cnn on digits: 1,200 training, 300 validation and 297 test images, ")
-    assert "1 epochs, batch 400" in result.stdout
+    assert "1 epoch, batch 400" in result.stdout
     assert "validation accuracy" in result.stdout
     assert "the best on the validation images), written to here" in result.stdout
     assert fastnn.Settings.read("here/config.toml").to_dict() == {
@@ -184,7 +184,7 @@ def test_curves_are_shown_during_the_training(run, tmp_path, monkeypatch):
     ("module", "flags", "message"),
     [
         ("matplotlib", ["--live-plot"], "matplotlib is not installed (pip install 'fastnn[plot]')"),
-        ("tensorboardX", ["--tensorboard", "logs"], "tensorboardX is not installed (pip install 'fastnn[tensorboard]')"),
+        ("tensorboardX", ["--tensorboard", "log"], "tensorboardX is not installed (pip install 'fastnn[tensorboard]')"),
     ],
 )
 def test_what_shows_curves_is_looked_for_at_once(run, tmp_path, monkeypatch, module, flags, message):

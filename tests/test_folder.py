@@ -113,7 +113,7 @@ def test_a_flat_folder(tmp_path):
 def test_images_below_class_folders_and_beside_them(pets):
     save(pets / "dog" / "more" / "deep" / "11.png", 77)
     save(pets / "preview.png")
-    with pytest.warns(UserWarning, match=r"^1 files skipped: .*preview\.png: in no class folder$"):
+    with pytest.warns(UserWarning, match=r"^1 file skipped: .*preview\.png: in no class folder$"):
         data = datasets.load(pets, test_only=True)
     assert 77 in firsts(data.test)
     assert len(data.skipped) == 1
@@ -255,7 +255,7 @@ def test_processes_read_the_same(many, busy, monkeypatch):
     asked = []
     ask = _reading._ask
     monkeypatch.setattr(_reading, "_ask", lambda worker, files, shape: asked.append(files) or ask(worker, files, shape))
-    with pytest.warns(UserWarning, match=r"1 files skipped: .*ü 40\.png: not an image"):
+    with pytest.warns(UserWarning, match=r"1 file skipped: .*ü 40\.png: not an image"):
         data = datasets.load(many, split="0/1")
     assert sorted(firsts(data.test)) == [number for number in range(150) if number != 40]
     assert data.test[1].tolist() == [number % 2 for number in firsts(data.test)]

@@ -288,7 +288,7 @@ def test_evaluate_takes_all_of_another_folder_at_the_models_size(run, colours, t
     result = run("evaluate", colours, "--dataset", "flat")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("3 test images of flat: ")
-    assert result.stderr.startswith("fastnn: warning: 1 files skipped: flat/red_9.png: not an image")
+    assert result.stderr.startswith("fastnn: warning: 1 file skipped: flat/red_9.png: not an image")
     assert "accuracy 100.00%" in result.stdout
 
 

@@ -33,7 +33,7 @@ class Announcement(Callback):
         click.echo(
             f"{self._settings.network.name} on {self._settings.data.dataset}: {', '.join(sizes)} and "
             f"{len(data.test[0]):,} test {data.things}, {self.model.parameters.size:,} parameters, "
-            f"{logs['epochs']} epochs, batch {logs['batch_size']}"
+            f"{logs['epochs']} epoch{'s' * (logs['epochs'] > 1)}, batch {logs['batch_size']}"
         )
         prepare(self._settings.training.backend, None)
 

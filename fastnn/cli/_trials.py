@@ -100,7 +100,7 @@ class TrialTable(TrialCallback):
         rows = [*(trial for trial in best if trial not in newest), *newest, *([] if running is None else [running])]
         table = _table(study, rows)
         known = sum(trial.state != "running" for trial in others)
-        table.title = f"{known} of {self._wanted} trials"
+        table.title = f"{known} of {self._wanted} trial{'s' * (self._wanted > 1)}"
         self._live.update(table, refresh=True)
 
 

@@ -70,7 +70,8 @@ def train(
         click.echo(line)
     if len(done.history.loss) < settings.training.epochs:
         of = settings.stopping
-        click.echo(f"stopped: no better {of.monitor.replace('val_', f'{data.validates} ')} for {of.patience} epochs")
+        monitor = of.monitor.replace("val_", f"{data.validates} ")
+        click.echo(f"stopped: no better {monitor} for {of.patience} epoch{'s' * (of.patience != 1)}")
     click.echo(
         f"test accuracy {done.accuracy:.2%} (epoch {done.best_epoch} of {len(done.history.loss)}, "
         f"the best on the {data.validates} {data.things}), written to {out}"

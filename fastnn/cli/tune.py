@@ -133,8 +133,8 @@ def _conclude(study: Study, out: Path) -> None:
     if running:
         click.echo(f"{running} still in training elsewhere, or its process has died; the same command makes up for it")
     click.echo(
-        f"best of {len(study.trials)} trials: {best.number}, validation accuracy {best.accuracy:.2%} in epoch "
-        f"{best.epoch}, test accuracy {best.test_accuracy:.2%}"
+        f"best of {len(study.trials)} trial{'s' * (len(study.trials) > 1)}: {best.number}, "
+        f"validation accuracy {best.accuracy:.2%} in epoch {best.epoch}, test accuracy {best.test_accuracy:.2%}"
     )
     try:
         plots.require()

@@ -67,7 +67,8 @@ def load_folder(
     _check_left(folder, found, good, skipped)
     if skipped:
         more = f"; and {len(skipped) - _SHOWN} more" if len(skipped) > _SHOWN else ""
-        warn(f"{len(skipped)} files skipped: {'; '.join(skipped[:_SHOWN])}{more}", stacklevel=2)
+        count = f"{len(skipped)} file{'s' * (len(skipped) > 1)}"
+        warn(f"{count} skipped: {'; '.join(skipped[:_SHOWN])}{more}", stacklevel=2)
     train, validation, test = _parts_of(x, found, good)
     return Dataset(train, test, found.class_names, validation if len(validation[1]) else None, {}, tuple(skipped))
 
