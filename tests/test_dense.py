@@ -35,6 +35,8 @@ def test_gradients(case):
         (300, 1500, 530),  # the same in several blocks of rows
         (1500, 270, 530),  # packed blocks in the weight gradient
         (300, 70, 513),  # two blocks of rows, one column over
+        (40, 785, 256),  # rows of dz in few sets of the cache, x where it lies
+        (33, 640, 320),  # the same, rows of x too
         (700, 10, 600),  # more blocks of rows than panels
         (129, 64, 65),  # transposed panels in the input gradient
         (127, 65, 300),  # flipped product, two blocks deep
