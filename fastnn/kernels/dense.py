@@ -130,13 +130,12 @@ def _is_packed(m, n, k, a_k, b_n, size):
     weight gradient (128, 784, 256) 220, 202; (1024, 784, 256) 223, 198; (700, 700, 700) 192, 193. Packed 1024^3: 208.
     AVX2, 1 thread of 103: forward (128, 784, 256) 80, 85; (256, 784, 256) 67, 82; (512, 512, 512) 59, 83; weight
     gradient (1024, 784, 256) 50, 76; (512, 512, 512) 46, 82. Lines of B are half as long there.
-    The same with the smaller B (32, 784, 256) 74, 79; (64, 784, 256) 70, 85; (96, 512, 512) 61, 84; (128, 1024, 256)
-    60, 82; with few rows of C for the copy, (128, 256, 128), it is a draw.
+    With a smaller B: (64, 784, 256) 70, 85; (96, 512, 512) 61, 84; (128, 1024, 256) 60, 82; (32, 784, 256) is a draw.
     """
     if SMALL_PANEL:
         evicting = a_k != 1 and n * size % ALIASED == 0  # a weight gradient whose rows of B lie in few sets of L1
         return b_n != 1 or (
-            k * n * size >= 256 << 10 and m >= 128 or evicting and k * n * size >= 32 << 10 and m >= 512
+            k * n * size >= 256 << 10 and m >= 128 or evicting and k * n * size >= 64 << 10 and m >= 512
         )
     return b_n != 1 or (m >= 16 and k * n * size > 3 << 20)
 
