@@ -35,6 +35,8 @@ def test_gradients(case):
         (300, 1500, 530),  # the same in several blocks of rows
         (1500, 270, 530),  # packed blocks in the weight gradient
         (300, 70, 513),  # two blocks of rows, one column over
+        (65, 785, 256),  # rows of dz in few sets of the cache, x where it lies
+        (65, 640, 256),  # the same, rows of x too
         (700, 10, 600),  # more blocks of rows than panels
         (129, 64, 65),  # transposed panels in the input gradient
         (127, 65, 300),  # flipped product, two blocks deep
@@ -46,7 +48,7 @@ def test_blocked_shapes(n, c, k, dtype, place):
 
 
 def threaded_outputs():
-    for n, c, k in [(32, 784, 256), (300, 1500, 530), (1500, 270, 530), (2000, 7, 33)]:
+    for n, c, k in [(32, 784, 256), (64, 784, 256), (300, 1500, 530), (1500, 270, 530), (2000, 7, 33)]:
         x, w, b, dz = dense.DenseCase(n, c, k).arrays()
         y, dw, db, dx = (blank(a.shape, "float32") for a in (dz, w, b, x))
         scratch = blank(kernels.dense_scratch_size(n, c, k), "float32")

@@ -22,6 +22,7 @@ GROUP = 112 // MAX_ROWS * MAX_ROWS  # rows of a packed block of A: whole tiles
 LINE = 64  # bytes between packed rows of A, so that they lie in different sets of L1
 PACKED_A, PACKED_B = GROUP * (DEPTH * 4 + LINE), DEPTH * COLUMNS
 SMALL_PANEL = DEPTH * PANEL <= 20 << 10  # L1 holds a panel of B beside a tile's rows of A: not with AVX-512
+SHALLOW = 128  # columns of A up to which it stays where it is, not transposed, beside small panels
 ALIASED = 256  # rows that are a multiple of so many bytes apart lie in few sets of L1
 AT_ONCE = 16  # rows of B that are copied panel by panel
 WIDE = 1792  # bytes of a row from which the rows of a tile or a panel evict each other from the caches
@@ -109,7 +110,7 @@ def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alph
     """C (m, n) = f(A @ B + bias) in chunks. a, b, c, bias: addresses; strides in elements; b_k or b_n is 1."""
     size = like.itemsize
     panels = (n * size + PANEL - 1) // PANEL
-    packed = _is_packed(m, n, k, b_n, size)
+    packed = _is_packed(m, n, k, a_k, b_n, size)
     row_blocks = (m * size + ROWS - 1) // ROWS
     if panels < PARTS:  # few columns: rows make the chunks
         row_blocks = max(row_blocks, min(PARTS // panels, m // (4 * MAX_ROWS)))
@@ -122,16 +123,20 @@ def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alph
 
 
 @kernel
-def _is_packed(m, n, k, b_n, size):
+def _is_packed(m, n, k, a_k, b_n, size):
     """Return whether copying blocks pays: where B lies across the tile's vectors, or does not fit into the L2s.
 
     Best GFLOP/s direct and packed, 2 threads, AVX-512; forward (512, 512, 512) 227, 199; (777, 777, 777) 216, 195;
     weight gradient (128, 784, 256) 220, 202; (1024, 784, 256) 223, 198; (700, 700, 700) 192, 193. Packed 1024^3: 208.
     AVX2, 1 thread of 103: forward (128, 784, 256) 80, 85; (256, 784, 256) 67, 82; (512, 512, 512) 59, 83; weight
     gradient (1024, 784, 256) 50, 76; (512, 512, 512) 46, 82. Lines of B are half as long there.
+    With a smaller B: (64, 784, 256) 70, 85; (96, 512, 512) 61, 84; (128, 1024, 256) 60, 82; (32, 784, 256) is a draw.
     """
     if SMALL_PANEL:
-        return b_n != 1 or (m >= 128 and k * n * size >= 256 << 10)
+        evicting = a_k != 1 and n * size % ALIASED == 0  # a weight gradient whose rows of B lie in few sets of L1
+        return b_n != 1 or (
+            k * n * size >= 256 << 10 and m >= 128 or evicting and k * n * size >= 64 << 10 and m >= 512
+        )
     return b_n != 1 or (m >= 16 and k * n * size > 3 << 20)
 
 
@@ -179,9 +184,11 @@ def _packed_block(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, c_row, bias, fla
             for group in range(groups):
                 i0, i1 = group * m // groups, (group + 1) * m // groups
                 from_a = a + (i0 * a_row + k0 * a_k) * size
-                at_a, at_row = packed_a, a_packed_row
-                if a_k == 1 and a_row * size % ALIASED != 0:
-                    at_a, at_row = from_a, a_row
+                at_a, at_row, at_k = packed_a, a_packed_row, 1
+                if (a_k == 1 and a_row * size % ALIASED != 0) or (
+                    SMALL_PANEL and a_row == 1 and k <= SHALLOW and a_k * size % ALIASED != 0
+                ):
+                    at_a, at_row, at_k = from_a, a_row, a_k
                 elif a_k == 1:
                     copy(like, i1 - i0, depth, from_a, a_row, packed_a, a_packed_row)
                 else:
@@ -191,7 +198,7 @@ def _packed_block(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, c_row, bias, fla
                     t0, t1 = tile * (i1 - i0) // tiles, (tile + 1) * (i1 - i0) // tiles
                     for j in range(0, columns, panel):
                         gemm(like, t1 - t0, min(panel, columns - j), 1, depth, at_a + t0 * at_row * size,
-                             at_row, 0, 1, packed_b + j * depth * size, 0, panel,
+                             at_row, 0, at_k, packed_b + j * depth * size, 0, panel,
                              c + ((i0 + t0) * c_row + j0 + j) * size, c_row,
                              bias + (j0 + j) * size if bias != 0 and k0 == 0 else 0, flags_now)  # fmt: skip
 
