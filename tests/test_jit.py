@@ -7,9 +7,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from fastnn.kernels import _cache
+from fastnn.kernels import _cache, _jit
+from fastnn.kernels._jit import kernel
+from fastnn.kernels._parallel import run as run_chunks
 
 PROJECT = Path(__file__).parents[1]
 PROGRAM = """
@@ -122,3 +125,46 @@ def test_folders_of_other_builds_are_removed_when_nobody_uses_them(tmp_path):
     assert (recent / "kernel.bin").exists()
     assert (foreign / "kernel.bin").exists()
     assert (mixed / "notes.txt").exists()
+
+
+@kernel
+def _write(chunk, value, y):
+    y[chunk] = value
+
+
+@kernel
+def _write_in_chunks(often, value, y):
+    if often:
+        run_chunks(_write, y.size, y.size, (value, y))
+
+
+def test_a_task_is_compiled_when_a_call_gets_to_it():
+    y = np.zeros(3)
+    _write_in_chunks(False, 2.0, y)
+    assert not any(slot.value for slot in _write._tasks.values())
+    _write_in_chunks(True, 2.0, y)
+    assert y.tolist() == [2, 2, 2]
+    assert all(slot.value for slot in _write._tasks.values())
+
+
+@pytest.mark.parametrize(
+    ("error", "seen"),
+    [(MemoryError("full"), _jit.LinkError), (KeyboardInterrupt(), KeyboardInterrupt)],
+    ids=["error", "Ctrl-C"],
+)
+def test_an_error_while_a_task_is_compiled_is_raised(monkeypatch, error, seen):
+    def fail(arguments):
+        raise error
+
+    y = np.zeros(3, np.float32)
+    for slot in _write._tasks.values():
+        slot.value = 0  # as before the first call
+    with monkeypatch.context() as patch:
+        patch.setattr(_write, "link", fail)
+        with pytest.raises(seen) as caught:
+            _write_in_chunks(True, 2.0, y)
+    assert y.tolist() == [0, 0, 0]
+    if seen is _jit.LinkError:
+        assert str(caught.value) == "a kernel could not be compiled: MemoryError: full"
+    _write_in_chunks(True, 2.0, y)
+    assert y.tolist() == [2, 2, 2]

@@ -32,10 +32,12 @@ class SideError(RuntimeError):
 
 
 def environment(threads: int) -> dict[str, str]:
-    """The variables of a child: this very fastnn, and one number of threads for every library that asks for it."""
+    """The variables of a child: this very fastnn, compiled once by Python as all libraries are, and one number of
+    threads for every library that asks for it."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     path = [str(Path(fastnn.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, **dict.fromkeys(names, str(threads)), "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, **dict.fromkeys(names, str(threads)), "PYTHONPATH": os.pathsep.join(filter(None, path))}
 
 
 class Child:

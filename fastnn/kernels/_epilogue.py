@@ -1,7 +1,7 @@
 """The activations that dense and convolution kernels apply to outputs that still lie in the cache.
 
-ReLU costs nothing inside the register tile. The others are applied to what a chunk has just written, through a
-primitive, so that they are compiled once and not into every kernel.
+ReLU costs nothing inside the register tile. The others are applied to what a chunk has just written, through a task, so
+that they are compiled once, when they are wanted, and not into every kernel.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -14,12 +14,13 @@ from numba import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from ._jit import Primitive
+from ._jit import emit_call, kernel
 from ._simd import PAIRS
 from ._simd import RELU as RELU_FLAG
 from .activation import RELU, activate_span
 
 
+@kernel
 def _activate(activation, alpha, values, count):
     span = _array(values, count)
     activate_span(activation, alpha, span, 0, count, span)
@@ -39,29 +40,35 @@ def _array(typingctx: Any, values: Any, count: Any) -> Any:
     return types.Array(values.dtype, 1, "C")(values, types.intp), codegen
 
 
-def _signature(scalar: Any) -> Any:
-    return types.void(types.intp, types.float64, types.CPointer(scalar), types.intp)
+def _types(like: Any) -> tuple[Any, ...]:
+    """The argument types of `_activate` for results of a product of arrays like this one: float32 of pairs."""
+    return types.intp, types.float64, types.CPointer(types.float32 if like.dtype == PAIRS else like.dtype), types.intp
 
 
-_PRIMITIVES = {
-    types.float32: Primitive(_activate, "activate_f32", _signature(types.float32)),
-    types.float64: Primitive(_activate, "activate_f64", _signature(types.float64)),
-}
-_PRIMITIVES[PAIRS] = _PRIMITIVES[types.float32]  # whose products are float32
+@intrinsic
+def prepare(typingctx: Any, like: Any, activation: Any) -> Any:
+    """Compile or load what `activate` needs for this activation; an operation that uses it begins so."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        with builder.if_then(builder.icmp_signed(">", arguments[1], ir.Constant(ir.IntType(64), RELU))):
+            _activate.emit_address(context, builder, _types(like))
+        return context.get_dummy_value()
+
+    return types.void(like, types.intp), codegen
 
 
 @intrinsic
 def activate(typingctx: Any, like: Any, activation: Any, alpha: Any, values: Any, count: Any) -> Any:
     """Replace the `count` elements at the address `values` by f of them. Not for RELU: see `tile_flags`."""
-    primitive = _PRIMITIVES[like.dtype]
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, activation, alpha, values, count = arguments
-        i64 = ir.IntType(64)
-        with builder.if_then(builder.icmp_signed(">", activation, ir.Constant(i64, RELU))):
-            pointer = builder.inttoptr(values, context.get_value_type(like.dtype).as_pointer())
-            function_type = ir.FunctionType(ir.VoidType(), [i64, ir.DoubleType(), pointer.type, i64])
-            builder.call(primitive.declare(context, builder, function_type), [activation, alpha, pointer, count])
+        zero, kinds = ir.Constant(ir.IntType(64), 0), _types(like)
+        with builder.if_then(builder.icmp_signed(">", activation, ir.Constant(ir.IntType(64), RELU))):
+            address = _activate.emit_address(context, builder, kinds, link=False)
+            with builder.if_then(builder.icmp_signed("!=", address, zero)):
+                span = builder.inttoptr(values, context.get_value_type(kinds[2]))
+                emit_call(context, builder, address, kinds, [activation, alpha, span, count])
         return context.get_dummy_value()
 
     return types.void(like, types.intp, types.float64, types.intp, types.intp), codegen

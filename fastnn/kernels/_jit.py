@@ -5,13 +5,17 @@ machine for fixed types and publishes it under a symbol, so that kernels call it
 
 Numba compiles every function of a call tree by itself, and its code once more in each of its callers. Here machine code
 is made of operations, tasks (what `run` calls) and primitives only, each without the others; helpers are inlined.
+Tasks are compiled, or loaded, when an operation first gets to them: most have several, for shapes of different kinds.
 """
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -41,6 +45,8 @@ EXACT = OPTIONS | {"fastmath": {"contract"}, "forceinline": True}
 _kernels: dict[str, _Dispatcher] = {}
 _primitives: dict[str, Primitive] = {}
 Need = tuple[str, Any]  # a task's name and argument types, or a primitive's symbol and None
+# Each task's address, 0 while it is not linked, in memory that compiled code finds under the task's symbol.
+_slots: dict[int, tuple[ctypes.c_int64, _Dispatcher, Any]] = {}
 
 # What this process compiled, and the seconds without those of what was compiled within.
 compilations: list[tuple[str, float]] = []
@@ -96,7 +102,7 @@ class _Library(JITCodeLibrary):  # type: ignore[misc]
             if arguments is None:
                 _primitives[named].link()
             else:
-                _kernels[named].link(arguments)
+                _kernels[named].slot(arguments)
         library = cls(cpu_target.target_context.codegen(), name)
         library._set_compiled_object(machine_code)
         with global_compiler_lock:
@@ -147,7 +153,7 @@ class _Dispatcher(CPUDispatcher):  # type: ignore[misc]
     """A function in up to three kinds of code, each compiled when it is first wanted.
 
     An operation, called from Python: Numba's dispatcher. A body, for calls from other kernels, to be inlined. A task,
-    see `declare`: a function under a symbol, which `run` calls without containing it.
+    see `emit_address`: a function that `run` calls without containing it.
     """
 
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
@@ -155,12 +161,19 @@ class _Dispatcher(CPUDispatcher):  # type: ignore[misc]
         self.name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
         if function.__module__.startswith(f"{__package__}."):  # the cache knows these sources only
             self._cache = _OperationCache(self.name)
+        self._options = options
         self._compiler = _Compiler(function, options, "operation")
-        self._task_compiler = _Compiler(function, options, "task")
-        self._body_compiler = _Compiler(function, options, "body")
-        self._tasks: dict[Any, str] = {}
+        self._tasks: dict[Any, ctypes.c_int64] = {}
         self._bodies: dict[Any, tuple[Any, Any]] = {}
         _kernels[self.name] = self
+
+    @cached_property
+    def _task_compiler(self) -> _Compiler:
+        return _Compiler(self.py_func, self._options, "task")
+
+    @cached_property
+    def _body_compiler(self) -> _Compiler:
+        return _Compiler(self.py_func, self._options, "body")
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         """The type of a call from another kernel. A constant argument makes no variant of its own."""
@@ -179,21 +192,84 @@ class _Dispatcher(CPUDispatcher):  # type: ignore[misc]
         """The key of the body for a call from another kernel."""
         return self._bodies[tuple(sig)][0]
 
-    def link(self, arguments: Any) -> str:
-        """Load or compile the task for these argument types, and return its symbol, which the linker then knows."""
+    def slot(self, arguments: Any) -> str:
+        """The symbol of the address of the task for these argument types, which the linker then knows."""
+        symbol = f"fastnn_{self.name}_{_cache.short_hash(arguments)}"
         with global_compiler_lock:
             if arguments not in self._tasks:
-                symbol = f"fastnn_{self.name}_{_cache.short_hash(arguments)}"
-                _publish(symbol, lambda: self._task_compiler.compile(arguments, None), "llvm_func_name")
-                self._tasks[arguments] = symbol
-        return self._tasks[arguments]
+                self._tasks[arguments] = slot = ctypes.c_int64(0)
+                _slots[ctypes.addressof(slot)] = slot, self, arguments
+                llvm.add_symbol(symbol, ctypes.addressof(slot))
+        return symbol
 
-    def declare(self, context: Any, builder: Any, arguments: Any) -> Any:
-        """Declare the task for these argument types to the code that `builder` emits, as an LLVM function."""
-        symbol = self.link(arguments)
+    def link(self, arguments: Any) -> None:
+        """Load or compile the task for these argument types, and write its address to its slot."""
+        symbol = self.slot(arguments)
+        with global_compiler_lock:
+            if not self._tasks[arguments].value:
+                compile_it = lambda: self._task_compiler.compile(arguments, None)  # noqa: E731
+                self._tasks[arguments].value = _publish(symbol, compile_it, "llvm_func_name")
+
+    def emit_address(self, context: Any, builder: Any, arguments: Any, link: bool = True) -> Any:
+        """Emit the address of the task for these argument types, 0 where it is not linked.
+
+        link: when the code first gets here; where that fails the operation raises. Not for tasks.
+        """
+        symbol, module = self.slot(arguments), builder.module
         context.active_code_library.needs.add((self.name, arguments))
-        function_type = context.call_conv.get_function_type(types.none, arguments)
-        return cgutils.get_or_insert_function(builder.module, function_type, symbol)
+        if symbol not in module.globals:
+            ir.GlobalVariable(module, _I64, symbol)
+        slot = module.globals[symbol]
+        if link:
+            with builder.if_then(builder.icmp_signed("==", builder.load(slot), ir.Constant(_I64, 0)), likely=False):
+                linker = cgutils.get_or_insert_function(module, ir.FunctionType(_I64, [_I64]), _LINKER)
+                failed = builder.call(linker, [builder.ptrtoint(slot, _I64)])
+                for code, error in enumerate((LinkError, KeyboardInterrupt), 1):
+                    with builder.if_then(builder.icmp_signed("==", failed, ir.Constant(_I64, code)), likely=False):
+                        context.call_conv.return_user_exc(builder, error, ())
+        return builder.load(slot)
+
+
+def emit_call(context: Any, builder: Any, address: Any, arguments: Any, values: Any) -> None:
+    """Emit the call of the task at an address with values of the types `arguments`."""
+    function_type = context.call_conv.get_function_type(types.none, arguments)
+    # A result and an exception: none come.
+    unused = [cgutils.alloca_once(builder, kind.pointee) for kind in function_type.args[:2]]
+    parts = context.get_arg_packer(arguments).as_arguments(builder, values)
+    builder.call(builder.inttoptr(address, function_type.as_pointer()), [*unused, *parts])
+
+
+class LinkError(RuntimeError):
+    """A task could not be compiled: an error in a kernel, or no memory."""
+
+    cause: BaseException | None = None
+
+    def __str__(self) -> str:
+        return f"a kernel could not be compiled: {type(self.cause).__name__}: {self.cause}"
+
+
+@ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
+def _link_slot(address: int) -> int:
+    """What compiled code calls when it gets to a task that is not there; 0 when it is, 1 or 2: see `emit_address`."""
+    _, dispatcher, arguments = _slots[address]
+    try:
+        dispatcher.link(arguments)
+    except KeyboardInterrupt:
+        return 2
+    except BaseException as error:
+        LinkError.cause = error
+        return 1
+    return 0
+
+
+_I64, _LINKER = ir.IntType(64), "fastnn_link"
+llvm.add_symbol(_LINKER, ctypes.cast(_link_slot, ctypes.c_void_p).value)
+
+
+def link_all() -> None:
+    """Load or compile all tasks of the operations that were called, whether a call got to them or not."""
+    for _, dispatcher, arguments in list(_slots.values()):
+        dispatcher.link(arguments)
 
 
 class Primitive:
@@ -217,6 +293,7 @@ class Primitive:
                 arguments, result = self._signature.args, self._signature.return_type
                 compile_it = lambda: self._compiler.compile(arguments, result)  # noqa: E731
                 self._address = _publish(self.symbol, compile_it, "llvm_cfunc_wrapper_name")
+                llvm.add_symbol(self.symbol, self._address)
 
     def declare(self, context: Any, builder: Any, function_type: ir.FunctionType) -> Any:
         """Declare the primitive to the code that `builder` emits, as an LLVM function."""
@@ -229,7 +306,7 @@ _published: list[_Library] = []
 
 
 def _publish(symbol: str, compile_it: Callable[[], Any], function: str) -> int:
-    """Load or compile a function, the descriptor's `function`, give the linker a symbol for it; return its address."""
+    """Load or compile a function, the descriptor's `function`; return its address."""
     saved = _cache.load(symbol)
     if saved:
         state, name = saved
@@ -239,9 +316,7 @@ def _publish(symbol: str, compile_it: Callable[[], Any], function: str) -> int:
         library, name = compiled.library, getattr(compiled.fndesc, function)
         _cache.save(symbol, (library.state(), name))
     _published.append(library)  # it would be unloaded
-    address = library.get_pointer_to_function(name)
-    llvm.add_symbol(symbol, address)
-    return address
+    return library.get_pointer_to_function(name)
 
 
 class _OperationCache(NullCache):  # type: ignore[misc]
@@ -255,7 +330,6 @@ class _OperationCache(NullCache):  # type: ignore[misc]
         from ._pool import launch
 
         launch()
-        target_context.refresh()
         saved = _cache.load(f"{self._name}-{_cache.short_hash(signature)}")
         if not saved:
             return None
@@ -316,9 +390,13 @@ def _emit_words_function(library: Any, descriptor: Any) -> None:
 def _timed(name: str) -> Iterator[None]:
     start = time.perf_counter()
     _within.append(0.0)
+    collecting = gc.isenabled()
+    gc.disable()  # Numba's many objects make the collector take 6 % of a first start
     try:
         yield
     finally:
+        if collecting:
+            gc.enable()
         seconds = time.perf_counter() - start
         compilations.append((name, seconds - _within.pop()))
         _within[-1] += seconds

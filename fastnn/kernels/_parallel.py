@@ -17,7 +17,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._pool import LIMIT, emit_pool_address
+from ._jit import emit_call
+from ._pool import LIMIT, emit_pool_address, launch
 
 # Work (multiply-adds / 16, or elements moved) below which one thread is faster than waking a second.
 SMALL = 32768
@@ -30,10 +31,12 @@ def run(typingctx: Any, task: Any, n: Any, work: Any, args: Any) -> Any:
     arguments = (types.intp, *(types.unliteral(a) for a in args))
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        launch()  # the code below calls the pool by its symbol
         _, n, work, packed = values
         i64 = ir.IntType(64)
         one = ir.Constant(i64, 1)
-        call_task = _task_caller(context, builder, task.dispatcher, arguments)
+        address = task.dispatcher.emit_address(context, builder, arguments)
+        call_task = _task_caller(context, arguments)
         limit = builder.inttoptr(builder.add(emit_pool_address(builder), ir.Constant(i64, 8 * LIMIT)), i64.as_pointer())
         threads = builder.load(limit)
         threads = builder.select(builder.icmp_signed("<", threads, n), threads, n)
@@ -41,13 +44,13 @@ def run(typingctx: Any, task: Any, n: Any, work: Any, args: Any) -> Any:
         alone = builder.icmp_signed("<=", threads, one)
         with builder.if_else(builder.or_(small, alone)) as (serial, parallel):
             with serial, cgutils.for_range(builder, n) as loop:
-                call_task(builder, loop.index, packed)
+                call_task(builder, address, loop.index, packed)
             with parallel:
                 counters = builder.alloca(i64, builder.mul(threads, ir.Constant(i64, _LINE)))
                 with cgutils.for_range(builder, threads) as loop:
                     slot = builder.gep(counters, [builder.mul(loop.index, ir.Constant(i64, _LINE))])
                     builder.store(builder.sdiv(builder.mul(loop.index, n), threads), slot)
-                shared = cgutils.pack_struct(builder, [packed, n, threads, counters])
+                shared = cgutils.pack_struct(builder, [address, packed, n, threads, counters])
                 data = cgutils.alloca_once_value(builder, shared)
                 function = _thread_function(builder.module, shared.type, call_task)
                 region_type = ir.FunctionType(ir.VoidType(), [i64] * 3)
@@ -58,13 +61,12 @@ def run(typingctx: Any, task: Any, n: Any, work: Any, args: Any) -> Any:
     return types.void(task, types.intp, types.intp, args), codegen
 
 
-def _task_caller(context: Any, builder: Any, task: Any, arguments: Any) -> Any:
-    """Return a function that emits task(chunk, *arguments), the arguments being packed in a struct."""
-    function = task.declare(context, builder, arguments)
+def _task_caller(context: Any, arguments: Any) -> Any:
+    """Return a function that emits the call of a task at an address, all arguments but the chunk packed in a struct."""
 
-    def call(builder: Any, chunk: Any, packed: Any) -> None:
+    def call(builder: Any, address: Any, chunk: Any, packed: Any) -> None:
         unpacked = [builder.extract_value(packed, i) for i in range(len(arguments) - 1)]
-        context.call_conv.call_function(builder, function, types.none, arguments, [chunk, *unpacked])
+        emit_call(context, builder, address, arguments, [chunk, *unpacked])
 
     return call
 
@@ -76,7 +78,7 @@ def _thread_function(module: Any, shared_type: Any, call_task: Any) -> Any:
     function.linkage = "internal"
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     shared = builder.load(builder.inttoptr(function.args[0], shared_type.as_pointer()))
-    packed, n, threads, counters = (builder.extract_value(shared, i) for i in range(4))
+    address, packed, n, threads, counters = (builder.extract_value(shared, i) for i in range(5))
     with cgutils.for_range(builder, threads) as turn:
         owner = builder.srem(builder.add(function.args[1], turn.index), threads)
         end = builder.sdiv(builder.mul(builder.add(owner, ir.Constant(i64, 1)), n), threads)
@@ -87,7 +89,7 @@ def _thread_function(module: Any, shared_type: Any, call_task: Any) -> Any:
         chunk = builder.atomic_rmw("add", counter, ir.Constant(i64, 1), "monotonic")
         builder.cbranch(builder.icmp_signed("<", chunk, end), work, done)
         builder.position_at_end(work)
-        call_task(builder, chunk, packed)
+        call_task(builder, address, chunk, packed)
         builder.branch(take)
         builder.position_at_end(done)
     builder.ret_void()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._epilogue import prepare
 from ._jit import kernel
 from ._memory import address, pair, pairs_in
 from ._parallel import run
@@ -56,6 +57,7 @@ def _dense_pays(n, c, k):
 @kernel
 def dense_forward(x, w, b, activation, alpha, scratch, y):
     """y (N, K) = f(x (N, C) @ w (C, K) + b)."""
+    prepare(y, activation)
     (n, c), k = x.shape, w.shape[1]
     if not _dense_pays(n, c, k):
         full_dense_forward(x, w, b, activation, alpha, scratch, y)
@@ -131,6 +133,7 @@ def _conv_pays(y_shape, w_shape, groups):
 @kernel
 def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, scratch, y):
     """y (N, P, Q, K) = f(x (N, H, W, C) * w (R, S, C/groups, K) + b); padding: (top, left), the rest follows from y."""
+    prepare(y, activation)
     (n, height, width, _), (taps_h, taps_w, cg, k) = x.shape, w.shape
     if not _conv_pays(y.shape, w.shape, groups):
         full_conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, scratch, y)

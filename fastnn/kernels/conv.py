@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from math import gcd
 
-from ._epilogue import activate, tile_flags
+from ._epilogue import activate, prepare, tile_flags
 from ._jit import kernel
 from ._memory import address, copy, transpose
 from ._parallel import run
@@ -68,6 +68,7 @@ def is_winograd(y_shape, w_shape, stride, dilation, groups):
 @kernel
 def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, scratch, y):
     """y (N, P, Q, K) = f(x (N, H, W, C) * w (R, S, C/groups, K) + b); padding: (top, left), the rest follows from y."""
+    prepare(y, activation)
     if is_winograd(y.shape, w.shape, stride, dilation, groups):
         winograd(x, x, address(w, 0), address(b, 0) if b.size > 0 else 0, padding, activation, alpha,
                  address(scratch, 0), y)  # fmt: skip

@@ -7,7 +7,7 @@ operands as they lie; large ones first copy blocks of A and B into buffers that 
 
 from __future__ import annotations
 
-from ._epilogue import activate, tile_flags
+from ._epilogue import activate, prepare, tile_flags
 from ._jit import kernel
 from ._memory import address, copy, one, stack, transpose
 from ._parallel import run
@@ -48,6 +48,7 @@ def in_parts(n, c, k):
 @kernel
 def dense_forward(x, w, b, activation, alpha, scratch, y):
     """y (N, K) = f(x (N, C) @ w (C, K) + b)."""
+    prepare(y, activation)
     (m, k), n = x.shape, w.shape[1]
     bias = address(b, 0) if b.size > 0 else 0
     if m <= FEW and w.nbytes >= HEAVY and y.nbytes <= PARTIAL and n * x.itemsize <= 2048:
