@@ -83,6 +83,39 @@ def test_workers_come_back_after_a_rest():
         time.sleep(0.02)  # workers sleep after about 0.1 ms
 
 
+AFFINITY = """
+import os, threading, time
+import numpy as np
+from fastnn import kernels
+x, w = np.ones((200, 300), np.float32), np.ones((300, 400), np.float32)
+def run():
+    y = np.zeros((200, 400), np.float32)
+    kernels.dense_forward(x, w, w[0, :0], 0, 0.0, w[0, :0], y)
+    assert (y == 300).all()
+run()
+(worker,) = (t.native_id for t in threading.enumerate() if t.name == "fastnn-1")
+allowed = os.sched_getaffinity(0)
+for mask in (allowed, {min(allowed)}, {max(allowed)}, allowed):
+    os.sched_setaffinity(worker, mask)
+    for _ in range(20):
+        time.sleep(0.005)  # the worker sleeps
+        run()
+    for _ in range(200):  # and has seen the last of them at some time
+        run()
+        time.sleep(0.001)
+        if os.sched_getaffinity(worker) == mask:
+            break
+    else:
+        print(mask, os.sched_getaffinity(worker))
+print(os.sched_getaffinity(0) == allowed)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity masks on this system")
+def test_workers_keep_the_mask_of_cpus_that_they_were_given():
+    assert python(AFFINITY, NUMBA_NUM_THREADS="2") == "True"
+
+
 def test_more_threads_than_cores_make_progress():
     program = TWO_THREADS.replace("range(3)", "range(2)")
     assert python(program, NUMBA_NUM_THREADS=str(4 * os.cpu_count())) == "0"
