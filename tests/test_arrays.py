@@ -99,7 +99,8 @@ def test_bytes_are_pixels(write):
     ("arrays", "message"),
     [
         ({"a": X}, r"must hold x and y, or x_train, y_train, x_test, y_test; got a$"),
-        ({"x": X}, r"must hold x_train and y_train, got one of them only$"),
+        ({"x": X}, r"must hold x and y, got x$"),
+        ({"data": X, "y_train": Y}, r"must hold x_train and y_train, got data, y_train$"),
         ({"x": X, "y": Y[:9]}, r"y_train has 9 labels for 20 samples$"),
         ({"x": Y, "y": Y}, r"x must hold numbers of shape \(N, ...\), got shape \(20,\) and dtype int64$"),
         ({"x": X.astype(str), "y": Y}, r"x must hold numbers .* dtype <U32$"),

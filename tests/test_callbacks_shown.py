@@ -178,14 +178,20 @@ def test_in_a_notebook_one_picture_is_redrawn(tmp_path, pyplot, drawn, monkeypat
 
 
 def test_a_window_is_redrawn_until_the_user_closes_it(tmp_path, pyplot, drawn, monkeypatch):
+    from matplotlib import backend_bases
     from matplotlib.backends import backend_agg
 
-    events = []
+    events, titles = [], []
+
+    class Window(backend_bases.FigureManagerBase):
+        def set_window_title(self, title):
+            titles.append(title)
 
     class Canvas(backend_agg.FigureCanvasAgg):
         """A window that nobody sees: "headless" is what matplotlib may open where there is no display."""
 
         required_interactive_framework = "headless"
+        manager_class = Window
 
         def draw_idle(self, *arguments, **options):
             self.draw()
@@ -204,6 +210,7 @@ def test_a_window_is_redrawn_until_the_user_closes_it(tmp_path, pyplot, drawn, m
     fit(LivePlot(tmp_path / "curves.png"), epochs=4)
     assert drawn == [1, 2, 3, 4]
     assert len(events) == 2
+    assert titles[-1] == "Training"
     assert events[0] != events[1]
     assert list(tmp_path.iterdir()) == []
 

@@ -241,6 +241,17 @@ def test_a_dry_run_meets_the_errors_of_the_run(run, tmp_path, monkeypatch):
     assert_one_line(result, 1, f"{tmp_path / 'locked'}: Permission denied")
 
 
+def test_a_training_that_cannot_begin_leaves_no_folder(run, tmp_path):
+    (tmp_path / "table.csv").write_text("\n".join(f"{n % 3},{n},{n % 5}" for n in range(30)))
+    table = ["train", "--dataset", "table.csv", "--label-column", 0, "--model", "cnn", "--backend", "numpy"]
+    result = run(*table)
+    assert_one_line(result, 1, "table.csv: holds rows of 2 numbers, no images")
+    assert list((tmp_path / "runs").iterdir()) == []
+    (tmp_path / "own").mkdir()
+    assert run(*table, "--out", "own").exit_code == 1
+    assert (tmp_path / "own").is_dir()
+
+
 def test_flags_of_a_users_own_data(run, tmp_path):
     from PIL import Image
 

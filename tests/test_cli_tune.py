@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from fastnn.cli import main
 
-pytest.importorskip("optuna")
+optuna = pytest.importorskip("optuna")
 
 TUNE = ["tune", "--model", "mlp", "--hidden", "8", "--epochs", "1", "--backend", "numpy", "--trials", "2"]
 
@@ -125,6 +125,29 @@ def test_no_complete_trial_is_an_error(fastnn):
                     "--backend", "numpy")  # fmt: skip
     assert result.exit_code == 1
     assert result.stderr.startswith("fastnn: tune: no trial is complete; trial 0 diverged: the loss is ")
+
+
+@pytest.mark.parametrize(
+    ("storage", "then"),
+    [
+        ("sqlite:///study.db", "the same command, a minute later, makes up for it"),
+        ("journal:study.log", "a journal does not know; then --trials has to ask for one more"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage", "ignore::optuna.exceptions.ExperimentalWarning")
+def test_trials_that_do_not_end_are_told_and_not_counted(fastnn, storage, then):
+    from fastnn.tuning import _storage
+
+    assert "best of 2 trials: " in fastnn(*TUNE, "--storage", storage).stdout
+    study = _storage.study(storage, "tune")
+    lost = study.ask()
+    lines = fastnn(*TUNE, "--storage", storage).stdout.splitlines()
+    assert lines[-3] == f"1 still in training elsewhere, or its process has died: {then}"
+    assert lines[-2].startswith("best of 2 trials: ")
+    study.tell(lost, state=optuna.trial.TrialState.FAIL)
+    lines = fastnn(*TUNE, "--storage", storage).stdout.splitlines()
+    assert "elsewhere" not in lines[-3]
+    assert lines[-2].startswith("best of 2 trials: ")
 
 
 def command(*arguments):

@@ -149,6 +149,17 @@ def test_curves_mark_the_best_epoch():
     assert "75.00% in epoch 3" in texts(plots.curves(ROWS, best=3))
 
 
+def test_curves_of_one_and_two_epochs():
+    one = plots.curves(ROWS[:1])
+    assert list(one.axes[0].get_xticks()) == [1]
+    two = plots.curves([{"epoch": 1, "loss": 0.4, "val_loss": 0.1}, {"epoch": 2, "loss": 0.07, "val_loss": 0.06}])
+    two.draw_without_rendering()
+    panel = two.axes[0]
+    legend = panel.get_legend().get_window_extent()
+    for line in panel.get_lines()[:2]:
+        assert not line.get_transform().transform_path(line.get_path()).intersects_bbox(legend, filled=False)
+
+
 def test_curves_of_what_fit_returned():
     model = network([fn.Dense(4, 3)], (4,))
     history = model.fit(RNG.normal(size=(30, 4)), RNG.integers(3, size=30), epochs=2, verbose=False)

@@ -232,6 +232,7 @@ def test_interactive(run, colours, tmp_path):
     assert heads == ["a b.png: red", "a b.png: red", "a b.png: red", "c.png: blue"]
     assert "fastnn: none.png: cannot be read: No such file or directory" in result.stderr
     assert run("predict", colours, "--interactive", input="").exit_code == 0
+    assert run("predict", colours, "--interactive", "--json", input="\n").stdout == ""  # no list that nobody asked for
     assert run("predict", colours, "c.png", "--interactive", input="c.png").stdout.count("blue (") == 2
 
 

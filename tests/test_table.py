@@ -90,7 +90,7 @@ def test_pixels(load):
         ("", r"holds no table: it has fewer than two lines$"),
         ("label\n1\n2\n", r"holds no table: it has one column only$"),
         (FLOWERS.replace("rose", "lily"), r"a classifier needs two classes or more, got one: lily$"),
-        (b"\xff\xfe\x00label", r"no CSV file: 'utf-8' codec can't decode"),
+        (b"\xff\xfe\x00label", r"must be text in UTF-8, got byte 0xff$"),
     ],
 )  # fmt: skip
 def test_refused(load, text, message):

@@ -196,6 +196,29 @@ def test_two_processes_share_a_study(tmp_path, search, kind):
     assert sorted(trial.accuracy for trial in study.complete) == sorted(trial.accuracy for trial in alone.complete)
 
 
+def test_tables_that_another_process_makes_at_the_same_moment(tmp_path, monkeypatch):
+    from sqlalchemy import exc
+
+    from fastnn.tuning import _storage
+
+    make, failures = _storage.RDBStorage, [
+        exc.ProgrammingError("CREATE TYPE", {}, Exception('type "studydirection" already exists')),  # PostgreSQL
+        exc.IntegrityError("CREATE TABLE", {}, Exception("duplicate key value")),
+        exc.OperationalError("CREATE TABLE", {}, Exception("table studies already exists")),  # SQLite
+    ]  # fmt: skip
+
+    def made(*arguments, **options):
+        if failures:
+            raise failures.pop()
+        return make(*arguments, **options)
+
+    monkeypatch.setattr(_storage, "RDBStorage", made)
+    assert _storage.study(f"sqlite:///{tmp_path / 'study.db'}", "tune").study_name == "tune"
+    failures.append(exc.OperationalError("CONNECT", {}, Exception("connection refused")))
+    with pytest.raises(ConnectionError, match="connection refused"):
+        _storage.study(f"sqlite:///{tmp_path / 'study.db'}", "tune")
+
+
 KILLED = """
 import os, signal, sys
 from fastnn import Settings, tuning

@@ -95,6 +95,8 @@ def _in_window() -> Callable[[Any], None] | None:
     if window.canvas.required_interactive_framework is None:
         plt.close(window)
         return None
+    assert window.canvas.manager is not None
+    window.canvas.manager.set_window_title("Training")
 
     def show(figure: Any) -> None:
         if not plt.fignum_exists(window.number):  # the user has closed it

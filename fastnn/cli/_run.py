@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from fastnn.run import Data
     from fastnn.settings import Settings
 
-__all__ = ["HISTORY_FILE", "MODEL_FILE", "Announcement", "new_folder", "prepare", "title"]
+__all__ = ["HISTORY_FILE", "MODEL_FILE", "Announcement", "prepare", "run_folder", "title"]
 
 
 class Announcement(Callback):
@@ -55,8 +57,24 @@ def title(settings: Settings, recipe: str | None) -> str:
     return f"{Path(settings.data.dataset).resolve().stem}-{recipe or settings.network.name}"
 
 
-def new_folder(title: str) -> Path:
-    """Create runs/<title>-<n> with the first number that nobody has taken."""
+@contextmanager
+def run_folder(out: Path | None, title: str) -> Iterator[Path]:
+    """out, else a new folder: runs/<title>-<n> with the first number that nobody has taken.
+
+    A new one in which nothing is written, because the training could not begin, is removed again.
+    """
+    if out is not None:
+        yield out
+        return
+    folder = _new(title)
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):  # it holds files
+            folder.rmdir()
+
+
+def _new(title: str) -> Path:
     for n in count(1):
         folder = Path("runs") / f"{title}-{n}"
         try:

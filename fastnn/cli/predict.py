@@ -62,7 +62,7 @@ def predict(
         warnings.simplefilter("ignore")  # an image that cannot be used is one line, whatever else its decoder says
         if not as_json:
             prepare(backend, threads)
-        good = output.images(images)
+        good = not images or output.images(images)
         while interactive and (answer := _answer()):
             output.images([answer])
     if not good:

@@ -43,7 +43,7 @@ def train(
     from fastnn import run as runs
     from fastnn.cli._data import warnings_as_lines
     from fastnn.cli._progress import progress
-    from fastnn.cli._run import Announcement, new_folder, title
+    from fastnn.cli._run import Announcement, run_folder, title
 
     settings = chosen(config, recipe, _settings.changes(flags))
     if dry_run:
@@ -58,14 +58,14 @@ def train(
     watching = _watching(live_plot, tensorboard)
     with warnings_as_lines():
         data = runs.load(settings)
-    out = out or new_folder(title(settings, recipe))
-    try:
-        with progress(data.validates) as shown:
-            callbacks = [Announcement(settings, data), shown, *watching(out)]
-            done = runs.train(settings, out, data=data, callbacks=callbacks, verbose=False)
-    except KeyboardInterrupt:
-        click.echo(f"{out} has what was reached")
-        raise
+    with run_folder(out, title(settings, recipe)) as folder:
+        try:
+            with progress(data.validates) as shown:
+                callbacks = [Announcement(settings, data), shown, *watching(folder)]
+                done = runs.train(settings, folder, data=data, callbacks=callbacks, verbose=False)
+        except KeyboardInterrupt:
+            click.echo(f"{folder} has what was reached")
+            raise
     for line in done.notes:
         click.echo(line)
     if len(done.history.loss) < settings.training.epochs:
@@ -74,7 +74,7 @@ def train(
         click.echo(f"stopped: no better {monitor} for {of.patience} epoch{'s' * (of.patience != 1)}")
     click.echo(
         f"test accuracy {done.accuracy:.2%} (epoch {done.best_epoch} of {len(done.history.loss)}, "
-        f"the best on the {data.validates} {data.things}), written to {out}"
+        f"the best on the {data.validates} {data.things}), written to {folder}"
     )
 
 

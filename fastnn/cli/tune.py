@@ -90,7 +90,7 @@ def tune(
     except KeyboardInterrupt:
         click.echo(f"{out} has what was reached; the same command goes on from there")
         raise
-    _conclude(study, out)
+    _conclude(study, out, storage)
 
 
 def _space(path: Path | None, settings: Settings, changes: dict[str, Any]) -> Space:
@@ -122,18 +122,23 @@ def _announcement(space: Space, data: Data, search: str) -> str:
     )
 
 
-def _conclude(study: Study, out: Path) -> None:
+def _conclude(study: Study, out: Path, storage: str | None) -> None:
     from fastnn import plots
     from fastnn.cli._trials import show_best
     from fastnn.tuning._files import BEST_FILE
+    from fastnn.tuning._storage import JOURNAL
 
     best = study.best
     show_best(study)
     running = sum(trial.state == "running" for trial in study.trials)
     if running:
-        click.echo(f"{running} still in training elsewhere, or its process has died; the same command makes up for it")
+        lost = "the same command, a minute later, makes up for it"
+        if storage is not None and storage.startswith(JOURNAL):
+            lost = "a journal does not know; then --trials has to ask for one more"
+        click.echo(f"{running} still in training elsewhere, or its process has died: {lost}")
+    ended = sum(trial.counts for trial in study.trials) - running
     click.echo(
-        f"best of {len(study.trials)} trial{'s' * (len(study.trials) > 1)}: {best.number}, "
+        f"best of {ended} trial{'s' * (ended > 1)}: {best.number}, "
         f"validation accuracy {best.accuracy:.2%} in epoch {best.epoch}, test accuracy {best.test_accuracy:.2%}"
     )
     try:

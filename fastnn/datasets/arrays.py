@@ -37,7 +37,8 @@ def load_npz(file: str, wanted: Wanted, size: tuple[int, int] | None) -> Dataset
         x, y = (_find(arrays, letter, endings) for letter in "xy")
         if x is None or y is None:
             if x is not y:
-                raise DataError(f"{file}: must hold x{endings[0]} and y{endings[0]}, got one of them only")
+                ending = next(e for e in endings if f"x{e}" in arrays or f"y{e}" in arrays)
+                raise DataError(f"{file}: must hold x{ending} and y{ending}, got {', '.join(arrays)}")
             xs.append(None)
             labels.append(None)
             continue

@@ -71,7 +71,9 @@ def _rows(file: str) -> Iterator[tuple[int, list[str]]]:
                     yield reader.line_num, cells
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror or error}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: must be text in UTF-8, got byte 0x{error.object[error.start]:02x}") from error
+    except csv.Error as error:
         raise DataError(f"{file}: no CSV file: {error}") from error
 
 

@@ -39,7 +39,7 @@ def curves(history: Any, path: str | PathLike[str] | None = None, *, best: int |
         figure = _figure.figure(4.6 * len(names), 3.4)
         for panel, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             _panel(panel, rows, name, best)
-        figure.axes[0].legend(loc="lower left")
+        figure.axes[0].legend(loc="best")
         return _figure.saved(figure, path)
 
 
@@ -94,6 +94,7 @@ def _panel(panel: Axes, rows: Sequence[Mapping[str, float]], name: str, best: in
     panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if len(rows) == 1:
         panel.set_xlim(epochs[0] - 1, epochs[0] + 1)
+        panel.set_xticks(epochs)
     finite = [value for value in training + validation if math.isfinite(value)]
     if name == "accuracy":
         panel.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol="%"))

@@ -177,9 +177,11 @@ def _opened(url: str | None) -> BaseStorage:
         for left in reversed(range(_TRIES)):
             try:
                 return RDBStorage(url, options, heartbeat_interval=_HEARTBEAT, grace_period=_SILENCE)
-            except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.OperationalError) as error:
-                # Two processes that make the same tables: the slower one looks again.
-                if not left or not (isinstance(error, sqlalchemy.exc.IntegrityError) or "already" in str(error)):
+            except sqlalchemy.exc.DatabaseError as error:
+                # Two processes that make the same tables: the slower one looks again. PostgreSQL says that a row, a
+                # table or a type is there, in the server's language; SQLite says so as it says all else.
+                there = isinstance(error, (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError))
+                if not left or not (there or "already" in str(error)):
                     raise
                 time.sleep(0.2)
     raise AssertionError("the last try returns or raises")
