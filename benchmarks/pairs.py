@@ -1,7 +1,7 @@
 """How one row is measured: the results proven equal, then both sides in turn, round after round.
 
-Worker threads of BLAS and OpenMP spin for up to some tens of milliseconds after their work and would halve the speed
-of whoever comes next on two cores, and a machine's clock and neighbours change by the second. So each round gives
+Worker threads of BLAS and OpenMP spin after their work (OpenBLAS's for 2^26 ticks: 106 ms on a Zen 4) and would halve
+the speed of whoever comes next on two cores, and a machine's clock and neighbours change by the second. So each round gives
 every side one short block, after a pause and a warm-up, and a row's ratio is the median of its rounds' ratios.
 """
 
@@ -34,7 +34,7 @@ class Effort:
     block: float
 
 
-FULL, SWEEP, ONCE = Effort(7, 0.1, 0.03), Effort(3, 0.1, 0.02), Effort(1, 0.0, 0.0)
+FULL, SWEEP, ONCE = Effort(7, 0.15, 0.03), Effort(3, 0.15, 0.02), Effort(1, 0.0, 0.0)
 
 
 class Call:
