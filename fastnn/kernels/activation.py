@@ -49,8 +49,24 @@ def activation_forward(activation, alpha, x, y):
 
     `activation` is one of this module's codes; `alpha` is LEAKY_RELU's slope or ELU's alpha, else ignored.
     """
-    cost = 1 if activation <= LEAKY_RELU else _COST
-    run(_forward_chunk, -(-x.size // CHUNK), x.size * cost, (activation, alpha, x, y))
+    chunks = -(-x.size // CHUNK)
+    if activation == RELU:  # a task of its own: most networks need no other, and exponentials compile for a second
+        run(_relu_chunk, chunks, x.size, (x, y))
+        return
+    run(_forward_chunk, chunks, x.size * (1 if activation <= LEAKY_RELU else _COST), (activation, alpha, x, y))
+
+
+@kernel
+def _relu_chunk(chunk, x, y):
+    result = stack_block(x)
+    zero = typed(result[0], 0.0)
+    for first in range(chunk * CHUNK, min((chunk + 1) * CHUNK, x.size), BLOCK):
+        last = min(first + BLOCK, x.size)
+        source, out = x[first:last], y[first:last]
+        for i in range(source.size):
+            result[i] = zero if source[i] <= zero else source[i]
+        for i in range(source.size):
+            out[i] = result[i]
 
 
 @kernel
@@ -60,7 +76,7 @@ def _forward_chunk(chunk, activation, alpha, x, y):
 
 @kernel
 def activate_span(activation, alpha, x, start, stop, y):
-    """y[start:stop] = f(x[start:stop]), both 1-D, maybe the same array."""
+    """y[start:stop] = f(x[start:stop]), both 1-D, maybe the same array. Not for RELU."""
     result = stack_block(x)
     alpha = typed(result[0], alpha)
     zero, half = typed(result[0], 0.0), typed(result[0], 0.5)
@@ -68,10 +84,7 @@ def activate_span(activation, alpha, x, start, stop, y):
         last = min(first + BLOCK, stop)
         source, out = x[first:last], y[first:last]
         n = source.size
-        if activation == RELU:
-            for i in range(n):
-                result[i] = zero if source[i] <= zero else source[i]
-        elif activation == LEAKY_RELU:
+        if activation == LEAKY_RELU:
             for i in range(n):
                 result[i] = source[i] if source[i] > zero else alpha * source[i]
         elif activation == ELU:
@@ -123,8 +136,24 @@ def activation_backward(activation, alpha, x, y, dy, dx):
     SOFTPLUS read only the input x (y may have size 0). At 0, ReLU has slope 0 and LeakyReLU `alpha`.
     """
     reads_input = GELU <= activation <= SOFTPLUS
-    cost = _COST if reads_input else 1
-    run(_backward_chunk, -(-dy.size // CHUNK), dy.size * cost, (activation, alpha, x if reads_input else y, dy, dx))
+    chunks, cost = -(-dy.size // CHUNK), _COST if reads_input else 1
+    if activation == RELU:
+        run(_relu_backward_chunk, chunks, dy.size, (y, dy, dx))
+        return
+    run(_backward_chunk, chunks, dy.size * cost, (activation, alpha, x if reads_input else y, dy, dx))
+
+
+@kernel
+def _relu_backward_chunk(chunk, y, dy, dx):
+    result = stack_block(dy)
+    zero = typed(result[0], 0.0)
+    for first in range(chunk * CHUNK, min((chunk + 1) * CHUNK, dy.size), BLOCK):
+        last = min(first + BLOCK, dy.size)
+        known, given, out = y[first:last], dy[first:last], dx[first:last]
+        for i in range(given.size):
+            result[i] = zero if known[i] <= zero else given[i]
+        for i in range(given.size):
+            out[i] = result[i]
 
 
 @kernel
@@ -137,10 +166,7 @@ def _backward_chunk(chunk, activation, alpha, source, dy, dx):
         given, out = dy[first:last], dx[first:last]
         known = source[first:last]  # empty where `activation` is IDENTITY, which reads neither
         n = given.size
-        if activation == RELU:
-            for i in range(n):
-                result[i] = zero if known[i] <= zero else given[i]
-        elif activation == LEAKY_RELU:
+        if activation == LEAKY_RELU:
             for i in range(n):
                 result[i] = given[i] * (one if known[i] > zero else alpha)
         elif activation == ELU:
