@@ -13,7 +13,7 @@ from hypothesis import given
 from fastnn import kernels, reference
 from fastnn.kernels._simd import MAX_ROWS
 from fastnn.kernels._windows import complete
-from fastnn.kernels.conv import image_parts, is_winograd, panel_of
+from fastnn.kernels.conv import ALIASED, WAYS, image_parts, is_winograd, panel_of
 from fastnn.kernels.weights import at_once
 
 
@@ -31,6 +31,15 @@ def test_any_shape(case):
 @given(conv.conv2d_cases(channels=9))
 def test_gradients(case):
     conv.check_conv2d_gradients(kernels, case)
+
+
+def test_examples_of_near_images_are_rows_of_a_product_and_share_sets():
+    for case in conv.NEAR_EXAMPLES:  # with AVX-512; smaller tiles have fewer rows than L1 has ways
+        x, _, _, _ = case.arrays()
+        where = (case.stride[1], case.padding[1], case.dilation[1], case.size[1], case.image[1], 0, case.outputs[1])
+        assert image_parts.py_func(x, complete.py_func(*where)) < case.n
+        assert case.n // image_parts.py_func(x, complete.py_func(*where)) > WAYS or MAX_ROWS <= WAYS
+        assert x[0].nbytes % ALIASED == 0
 
 
 @pytest.mark.parametrize(

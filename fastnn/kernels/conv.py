@@ -19,7 +19,7 @@ from math import gcd
 
 from ._epilogue import activate, prepare, tile_flags
 from ._jit import kernel
-from ._memory import address, copy, transpose
+from ._memory import address, copy, stack, transpose
 from ._parallel import run
 from ._simd import ACCUMULATE, MAX_ROWS, VECTOR_BYTES, VECTORS, gemm
 from ._windows import CHUNKS, bands, complete, inside
@@ -31,6 +31,8 @@ from .winograd import winograd, winograd_scratch_size, winograd_weight_gradient
 
 SHORT_ROW = 12  # complete pixels, below which products go across images
 OUTPUTS, DENSE = 512, 64 << 10  # from which, and bytes of weights from which a copy of them pays
+WAYS, ALIASED = 8, 2048  # of L1's sets; bytes that images are a multiple of apart, whose pixels share few sets
+NEAR, LINE = 512 << 10, 64  # bytes of a copy of images with a line between them
 HEAVY = 1 << 20  # bytes of weights that stay in L2 beside the image: half of it on server cores
 PANEL = VECTORS * VECTOR_BYTES
 # Winograd's products from here on. Below, their transforms cost what they save: 16x16 pixels (N=64) from 16 to 16
@@ -126,10 +128,13 @@ def forward_chunk(chunk, parts, cut, x, w, at, panel, b, stride, padding, dilati
     n, end = part * images // parts, (part + 1) * images // parts
     first, last = band * rows // cut, (band + 1) * rows // cut
     depth = taps_h * taps_w * cg
+    h0 = max(0, first * stride[0] - padding[0])
+    h1 = min(height, (last - 1) * stride[0] - padding[0] + (taps_h - 1) * dilation[0] + 1)
+    from_x, x_image = near_images(x, n, end, h0, max(h0, h1), stack(NEAR))
     block = _channel_block(depth, k, panel, groups, x.itemsize)
     for k0 in range(0, k, block):
         from_w = at + k0 * (depth if panel < k else 1) * x.itemsize
-        _images(x, end - n, address(x, n * height * width * c), height, width, c, from_w, taps_h, taps_w, cg, panel,
+        _images(x, end - n, from_x, x_image, height, width, c, from_w, taps_h, taps_w, cg, panel,
                 min(block, k - k0), address(b, k0) if b.size > 0 else 0, stride, padding, dilation, groups,
                 tile_flags(activation), address(y, n * rows * columns * k + k0), first, last, columns,
                 rows * columns * k, columns * k, k)  # fmt: skip
@@ -187,6 +192,9 @@ def input_chunk(chunk, parts, cut, dz, w, stride, padding, dilation, groups, pan
     part, band = chunk // cut, chunk % cut
     n, end = part * images // parts, (part + 1) * images // parts
     h0, h1 = band * height // cut, (band + 1) * height // cut
+    low = max(0, (h0 + padding[0] - (taps_h - 1) * dilation[0] + stride[0] - 1) // stride[0])
+    high = min(rows, (h1 - 1 + padding[0]) // stride[0] + 1)
+    from_dz, dz_image = near_images(dz, n, end, low, max(low, high), stack(NEAR))
     offset = 0
     for i in range(stride[0]):
         _, _, count_h, pad_h, spread_h = _residue(i, stride[0], dilation[0], padding[0], taps_h)
@@ -196,7 +204,7 @@ def input_chunk(chunk, parts, cut, dz, w, stride, padding, dilation, groups, pan
             depth = count_h * count_w * k // groups
             block = _channel_block(depth, c, panel, groups, dx.itemsize)
             for c0 in range(0, c, block):
-                _images(dz, end - n, address(dz, n * rows * columns * k), rows, columns, k,
+                _images(dz, end - n, from_dz, dz_image, rows, columns, k,
                         address(flipped, offset + c0 * (depth if panel < c else 1)), count_h, count_w, k // groups,
                         panel, min(block, c - c0), 0,
                         (1, 1), (pad_h, pad_w), (spread_h, spread_w), groups, 0,
@@ -267,6 +275,23 @@ def image_parts(x, inside):
 
 
 @kernel
+def near_images(x, n, end, h0, h1, memory):
+    """Return where row 0 of image n of x lies, and how many elements lie between images, for their rows h0..h1-1.
+
+    A product across images reads as many of them as the tile has rows. Where all of these fall into one set of L1, and
+    are more than it holds, the rows are copied to `memory` (NEAR bytes): 8x8 pixels, 5x5, 128 to 128 channels forward
+    82 to 95 % of the peak with AVX-512.
+    """
+    _, height, width, c = x.shape
+    image, count, size = height * width * c, (h1 - h0) * width * c, x.itemsize
+    step = count + LINE // size
+    if MAX_ROWS <= WAYS or end - n <= WAYS or image * size % ALIASED != 0 or (end - n) * step * size > NEAR:
+        return address(x, n * image), image
+    copy(x, end - n, count, address(x, (n * height + h0) * width * c), image, memory, step)
+    return memory - h0 * width * c * size, step
+
+
+@kernel
 def _channel_block(depth, k, dense, groups, size):
     """Return how many output channels to compute at once, so that their weights stay in L2 for the whole image."""
     panel = PANEL // size
@@ -276,16 +301,16 @@ def _channel_block(depth, k, dense, groups, size):
 
 
 @kernel
-def _images(like, images, x, height, width, c, w, taps_h, taps_w, cg, k, count_k, bias, stride, padding, dilation,
-            groups, flags, y, i0, i1, columns, y_image, y_row, y_pixel):  # fmt: skip
-    """Output rows i0..i1-1. x, w, bias, y: addresses; y_image, y_row, y_pixel: between y's images, rows, pixels.
+def _images(like, images, x, x_image, height, width, c, w, taps_h, taps_w, cg, k, count_k, bias, stride, padding,
+            dilation, groups, flags, y, i0, i1, columns, y_image, y_row, y_pixel):  # fmt: skip
+    """Output rows i0..i1-1. x, w, bias, y: addresses; x_image, y_image, y_row, y_pixel: between images, rows, pixels.
 
     The rows of a product are pixels of one image, or the same pixel of several.
     """
     size = like.itemsize
     top, bottom = complete(stride[0], padding[0], dilation[0], taps_h, height, i0, i1)
     left, right = complete(stride[1], padding[1], dilation[1], taps_w, width, 0, columns)
-    x_image, x_row, x_pixel = height * width * c, stride[0] * width * c, stride[1] * c
+    x_row, x_pixel = stride[0] * width * c, stride[1] * c
     if images > 1:
         top, bottom, left, right = 0, 0, 0, 0
     down, along = dilation[0] * width * c, dilation[1] * c

@@ -112,8 +112,17 @@ COPY_EXAMPLES = [
     Conv2DCase(1, (45, 60), 36, 40, (2, 2), dilation=(40, 40)),  # windows larger than a block
     Conv2DCase(3, (12, 12), 80, 96, (3, 3), stride=(2, 2), padding=(1, 1), after=(1, 1), groups=2),
 ]
+# Images a multiple of 2 KB apart as rows of a product: copied away from each other; all rows or some, dilation, groups
+NEAR_EXAMPLES = [
+    Conv2DCase(14, (8, 8), 8, 40, (5, 5), padding=(2, 2), after=(2, 2), activation=2),
+    Conv2DCase(14, (8, 8), 32, 24, (3, 3), stride=(2, 2), padding=(0, 1), after=(1, 0)),
+    Conv2DCase(28, (16, 4), 24, 24, (4, 3), stride=(3, 1), padding=(3, 1), after=(0, 1), dilation=(2, 1)),
+    Conv2DCase(20, (8, 4), 32, 32, (3, 3), padding=(1, 1), after=(1, 1), groups=2),
+]
 CONV2D_EXAMPLES = [
-    replace(case, dtype=dtype) for case in _PLAIN_EXAMPLES + WINOGRAD_EXAMPLES + COPY_EXAMPLES for dtype in FLOATS
+    replace(case, dtype=dtype)
+    for case in _PLAIN_EXAMPLES + WINOGRAD_EXAMPLES + COPY_EXAMPLES + NEAR_EXAMPLES
+    for dtype in FLOATS
 ]
 
 
