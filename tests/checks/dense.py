@@ -37,6 +37,10 @@ DENSE_EXAMPLES = [
         [(1, 1, 1), (1, 7, 1), (3, 1, 17), (2, 33, 31), (17, 16, 16), (33, 65, 97), (1, 100, 10), (5, 3, 2)]
     )
     for dtype in FLOATS
+] + [
+    # Rows of x a multiple of 4 KB apart, which are copied; in several blocks of the inner sum
+    DenseCase(60, 1024, 70, activation=1),
+    DenseCase(131, 512, 33, activation=9, dtype="float64"),
 ]
 
 
