@@ -10,8 +10,8 @@
 Ioffe and Szegedy 2015, arXiv:1502.03167. Where mean and variance are constants (inference),
 dx = gamma / sqrt(var + eps) * dy.
 
-With `rectify`, y = max(gamma * xhat + beta, 0), and dy counts where that is positive: the backward functions compute it
-once more from x, which they read anyway, with the same bits.
+`skip` (M, C), maybe of size 0, is added to y. With `rectify`, y is then max(y, 0), and dy counts where y is positive: the
+backward functions, which know no skip, compute y once more from x, which they read anyway, with the same bits.
 
 x is cut into tiles of some rows, and each sweep over them is a region of its own. Tiles leave two sums per channel in
 the scratch array, which one thread adds in order; variances are merged as Chan, Golub and LeVeque 1983 do, so none is a
@@ -33,7 +33,7 @@ from ._math import CHUNK, stack_block, typed
 from ._parallel import SMALL, run
 
 _WIDE = 4 * LANES  # channels, or folded channels, whose sums stay in registers
-_FEW_ROWS = 512
+_FEW_ROWS = 1024
 _MIN_ROWS = 32  # of a tile, so that adding up the tiles stays a small part of the work
 _BOTH, _SUMS, _RESULTS = 0, 1, 2  # sweeps of a tile
 
@@ -44,11 +44,11 @@ def batch_norm_scratch_size(m: int, c: int) -> int:
 
 
 @kernel
-def batch_norm_forward(x, gamma, beta, eps, rectify, scratch, mean, var, y):
+def batch_norm_forward(x, gamma, beta, eps, skip, rectify, scratch, mean, var, y):
     """Training: mean (C,) and biased var (C,) of x (M, C), and the normalised y (M, C)."""
     m, c = x.shape
     rows, chunks = _grid(m, c)
-    args = (x, gamma, beta, eps, rectify, scratch, mean, var, y)
+    args = (x, gamma, beta, eps, skip, rectify, scratch, mean, var, y)
     if rows == m:
         run(_forward_tile, chunks, x.size, (_BOTH, rows, *args))
         return
@@ -70,10 +70,10 @@ def batch_norm_follow(m, momentum, mean, var, running_mean, running_var):
 
 
 @kernel
-def batch_norm_inference(x, gamma, beta, mean, var, eps, rectify, y):
+def batch_norm_inference(x, gamma, beta, mean, var, eps, skip, rectify, y):
     """y (M, C) = gamma * (x - mean) / sqrt(var + eps) + beta, with mean (C,) and var (C,) given."""
     rows, chunks = _grid(x.shape[0], x.shape[1])
-    run(_forward_tile, chunks, x.size, (_RESULTS, rows, x, gamma, beta, eps, rectify, mean, mean, var, y))
+    run(_forward_tile, chunks, x.size, (_RESULTS, rows, x, gamma, beta, eps, skip, rectify, mean, mean, var, y))
 
 
 @kernel
@@ -103,7 +103,7 @@ def _backward(x, gamma, beta, mean, var, eps, rectify, share, dy, scratch, dx, d
 
 
 @kernel
-def _forward_tile(chunk, sweeps, rows, x, gamma, beta, eps, rectify, scratch, mean, var, y):
+def _forward_tile(chunk, sweeps, rows, x, gamma, beta, eps, skip, rectify, scratch, mean, var, y):
     m, c = x.shape
     first, size, low, high = _tile(chunk, rows, m, c)
     if sweeps == _BOTH:
@@ -114,7 +114,7 @@ def _forward_tile(chunk, sweeps, rows, x, gamma, beta, eps, rectify, scratch, me
         at = 2 * chunk * c
         _moments(x, first, size, low, high, scratch[at : at + c], scratch[at + c : at + 2 * c])
         return
-    _normalise(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, y)
+    _normalise(x, first, size, low, high, gamma, beta, mean, var, eps, skip, rectify, y)
 
 
 @kernel
@@ -176,7 +176,7 @@ def _moments(x, first, size, low, high, mean, squares):
 
 
 @kernel
-def _normalise(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, y):
+def _normalise(x, first, size, low, high, gamma, beta, mean, var, eps, skip, rectify, y):
     c = x.shape[1]
     stride, end, count, rest = _long_rows(c, size, high)
     wide = stack_block(x)
@@ -194,6 +194,10 @@ def _normalise(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, 
             y1 = multiply_add(add(load(x, at + LANES, n - LANES), c1), f1, o1)
             y2 = multiply_add(add(load(x, at + 2 * LANES, n - 2 * LANES), c2), f2, o2)
             y3 = multiply_add(add(load(x, at + 3 * LANES, n - 3 * LANES), c3), f3, o3)
+            if skip.size > 0:
+                y0, y1 = add(y0, load(skip, at, n)), add(y1, load(skip, at + LANES, n - LANES))
+                y2 = add(y2, load(skip, at + 2 * LANES, n - 2 * LANES))
+                y3 = add(y3, load(skip, at + 3 * LANES, n - 3 * LANES))
             if rectify:
                 y0, y1, y2, y3 = where_positive(y0, y0), where_positive(y1, y1), where_positive(y2, y2), where_positive(y3, y3)
             store(y, at, n, y0)
@@ -357,7 +361,7 @@ def _inverse(var, eps):
 @kernel
 def _grid(m, c):
     """Return the rows of a tile, and how many tiles there are: all rows of _WIDE channels, or some rows of all."""
-    if m * c < SMALL or (m <= _FEW_ROWS and c >= 2 * _WIDE):
+    if m * c < SMALL or (m <= min(_FEW_ROWS, 4 * c) and c >= 2 * _WIDE):
         return m, -(-c // _WIDE)
     rows = max(_MIN_ROWS, CHUNK // c)
     return rows, -(-m // rows)
