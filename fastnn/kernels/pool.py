@@ -4,9 +4,9 @@ Window (p, q) starts at pixel (p * stride - top, q * stride - left), where `padd
 part inside the image.
 
 An element of y is made of the pixels in its window, a row of dx of the rows of windows that see it. Where every element
-is written exactly once, the last vector of an odd number of channels may overlap the one before it; the gradients of
-overlapping windows add up in the row, which stays in L1, and the last vector is masked. So are channels fewer than a
-vector's lanes.
+is written exactly once, the last vector of an odd number of channels may overlap the one before it; gradients of
+overlapping windows that are not 3 wide add up in the row, which stays in L1, and the last vector is masked. So are
+channels fewer than a vector's lanes.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -39,10 +39,19 @@ def _max_rows(chunk, rows, x, size, stride, padding, index, y):
         r0, r1 = max(0, -top), min(size[0], h - top)
         first, last = 0, 0  # windows taken by two
         if _by_two(c, size) and r1 - r0 == 2:
-            first, last = _complete_pairs(w, stride[1], padding[1], y.shape[2])
+            first, last = _complete_windows(w, 2, stride[1], padding[1], y.shape[2])
+            last -= (last - first) % 2
             start = ((row // y.shape[1] * h + top) * w - padding[1]) * c
             for q in range(first, last, 2):
                 _max_pair(x, start + q * stride[1] * c, stride[1] * c, w * c, index, (row * y.shape[2] + q) * c, c, y)
+        if size[0] == size[1] == 3:
+            first, last = _complete_windows(w, 3, stride[1], padding[1], y.shape[2])
+            begin = (row // y.shape[1] * h + top) * w * c
+            for q in range(y.shape[2]):
+                if q <= first or q >= last:  # those from `first` to `last` at once, others alone
+                    count = last - first if q == first < last else 1
+                    _max_threes(x, begin, r0, r1, stride[1], padding[1], q, count, index, row, y)
+            continue
         for q in range(y.shape[2]):
             if first <= q < last:
                 continue
@@ -61,11 +70,6 @@ def _max_rows(chunk, rows, x, size, stride, padding, index, y):
                     best, place = larger(best, place, value, spread(index, tap + size[1]))
                     value = load(x, corner + below + c, c)
                     best, place = larger(best, place, value, spread(index, tap + size[1] + 1))
-                elif r1 - r0 == 3 and s1 - s0 == 3:
-                    for r in range(3):
-                        for s in range(3):
-                            value = load(x, corner + r * below + s * c, c)
-                            best, place = larger(best, place, value, spread(index, tap + r * size[1] + s))
                 else:
                     for r in range(r0, r1):
                         for s in range(s0, s1):
@@ -83,11 +87,48 @@ def _by_two(c, size):
 
 
 @kernel
-def _complete_pairs(w, stride, padding, count):
-    """Return the first of the 2x2 windows that lie inside a row of w pixels, and the end of an even number of them."""
+def _complete_windows(w, wide, stride, padding, count):
+    """Return the first of the windows that lie inside a row of w pixels, and their end."""
     first = (padding + stride - 1) // stride
-    last = min(count, (w - 2 + padding) // stride + 1)
-    return first, first + max(0, last - first) // 2 * 2
+    return first, max(first, min(count, (w - wide + padding) // stride + 1))
+
+
+@kernel
+def _max_threes(x, begin, r0, r1, stride, padding, q, count, index, row, y):
+    """`count` 3x3 windows of one width from number q on; rows from r0 to r1 of them lie inside the image.
+
+    Pixels outside are replaced by their neighbours inside, which changes no maximum. (64, 32, 32, 16), stride 2, one
+    thread: 207 us; 253 with all comparisons one after the other (test_pool.py in benchmarks/).
+    """
+    _, _, w, c = x.shape
+    left = q * stride - padding
+    s0, s1 = max(0, -left), min(3, w - left)
+    r, s = min(r0 + 1, r1 - 1), min(s0 + 1, s1 - 1)
+    middle, bottom = (r - r0) * w * c, (r1 - 1 - r0) * w * c
+    near, far = (s - s0) * c, (s1 - 1 - s0) * c
+    start, out = begin + (r0 * w + left + s0) * c, (row * y.shape[2] + q) * c
+    p0, p1, p2 = spread(index, 3 * r0 + s0), spread(index, 3 * r0 + s), spread(index, 3 * r0 + s1 - 1)
+    p3, p4, p5 = spread(index, 3 * r + s0), spread(index, 3 * r + s), spread(index, 3 * r + s1 - 1)
+    p6, p7, p8 = spread(index, 3 * r1 - 3 + s0), spread(index, 3 * r1 - 3 + s), spread(index, 3 * r1 - 4 + s1)
+    for channel in range(0, c, LANES):
+        at = min(channel, max(0, c - LANES))
+        for window in range(count):
+            top = start + window * stride * c + at
+            to = out + window * c + at
+            # Rows first: three short chains of comparisons instead of a long one
+            best, place = larger(load(x, top, c), p0, load(x, top + near, c), p1)
+            best, place = larger(best, place, load(x, top + far, c), p2)
+            top += middle
+            second, second_place = larger(load(x, top, c), p3, load(x, top + near, c), p4)
+            second, second_place = larger(second, second_place, load(x, top + far, c), p5)
+            top += bottom - middle
+            third, third_place = larger(load(x, top, c), p6, load(x, top + near, c), p7)
+            third, third_place = larger(third, third_place, load(x, top + far, c), p8)
+            best, place = larger(best, place, second, second_place)
+            best, place = larger(best, place, third, third_place)
+            store(y, to, c, best)
+            if index.size > 0:
+                store(index, to, c, place)
 
 
 @kernel
@@ -169,8 +210,8 @@ def _max_back_rows(chunk, rows, index, dy, size, stride, padding, dx):
 def _max_back_threes(index, dy, windows, above, stride, padding, tap, row, dx):
     """A row of dx where windows are 3 wide and overlap: sums of pixels stay in registers until they are complete.
 
-    One thread, (64, 16, 16, 64), 3x3 stride 2: NEW us; OLD where sums are added up in memory, whose masked stores no
-    load can be served from.
+    One thread, 3x3 stride 2: (64, 16, 16, 64) 140 us and (64, 32, 32, 16) 147 us; 214 and 652 where sums are added up in
+    memory, since a load has to wait for the masked store before it.
     """
     _, _, w, c = dx.shape
     count = dy.shape[2]
@@ -277,7 +318,15 @@ def _avg_rows(chunk, rows, x, size, stride, padding, count_include_pad, y):
         top = row % y.shape[1] * stride[0] - padding[0]
         r0, r1 = max(0, -top), min(size[0], h - top)
         tall = _extent(top, size[0], h, padding[0] if count_include_pad else 0)
+        first, last = 0, 0
+        if r1 - r0 == size[0] == size[1] == 3:
+            first, last = _complete_windows(w, 3, stride[1], padding[1], y.shape[2])
+            start = ((row // y.shape[1] * h + top) * w + first * stride[1] - padding[1]) * c
+            out = (row * y.shape[2] + first) * c
+            _avg_threes(x, start + r0 * w * c, stride[1], w * c, 1.0 / (3 * tall), out, last - first, c, y)
         for q in range(y.shape[2]):
+            if first <= q < last:
+                continue
             left = q * stride[1] - padding[1]
             s0, s1 = max(0, -left), min(size[1], w - left)
             wide = _extent(left, size[1], w, padding[1] if count_include_pad else 0)
@@ -287,15 +336,25 @@ def _avg_rows(chunk, rows, x, size, stride, padding, count_include_pad, y):
             for channel in range(0, c, LANES):
                 at = min(channel, last_channel)
                 total = spread(x, 0.0)
-                if r1 - r0 == 3 and s1 - s0 == 3:
-                    for r in range(3):
-                        for s in range(3):
-                            total = add(total, load(x, start + ((r0 + r) * w + s0 + s) * c + at, c))
-                else:
-                    for r in range(r0, r1):
-                        for s in range(s0, s1):
-                            total = add(total, load(x, start + (r * w + s) * c + at, c))
+                for r in range(r0, r1):
+                    for s in range(s0, s1):
+                        total = add(total, load(x, start + (r * w + s) * c + at, c))
                 store(y, out + at, c, multiply(total, share))
+
+
+@kernel
+def _avg_threes(x, start, stride, below, share, out, count, c, y):
+    """`count` 3x3 windows inside the image from `start` on: their sums times `share`."""
+    factor = spread(x, share)
+    for q in range(count):
+        for channel in range(0, c, LANES):
+            at = min(channel, max(0, c - LANES))
+            top = start + q * stride * c + at
+            middle, bottom = top + below, top + 2 * below
+            first = add(load(x, top, c), add(load(x, middle, c), load(x, bottom, c)))
+            second = add(load(x, top + c, c), add(load(x, middle + c, c), load(x, bottom + c, c)))
+            third = add(load(x, top + 2 * c, c), add(load(x, middle + 2 * c, c), load(x, bottom + 2 * c, c)))
+            store(y, out + q * c + at, c, multiply(add(first, add(second, third)), factor))
 
 
 @kernel
