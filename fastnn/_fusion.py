@@ -14,9 +14,10 @@ from fastnn.layers.activation import Elementwise
 def fused(layers: Sequence[Layer]) -> list[Layer]:
     """The layers with ReLU after max pooling, and activations as part of what stands before them.
 
-    That may be a dense layer, a convolution, or for ReLU batch norm or a skip connection that ends with it. ReLU keeps
-    the order of numbers, so after the pooling it does the same on a quarter of them: its passes in a step of the CNN
-    32-64-128 on 64 images took 1.2 ms of 9.5, and take 0.2 (two threads). The parameters stay those of the given layers.
+    That is a dense layer or a convolution, or for ReLU batch norm or a skip connection that ends with it: a step of the
+    ResNet of `fastnn bench` in 61.5 ms instead of 68 (two threads). ReLU keeps the order of numbers, so after the
+    pooling it does the same on a quarter of them: its passes in a step of the CNN 32-64-128 on 64 images took 1.2 ms of
+    9.5, and take 0.2. The parameters stay those of the given layers.
     """
     ordered = list(layers)
     for i in range(len(ordered) - 1):

@@ -10,8 +10,8 @@
 Ioffe and Szegedy 2015, arXiv:1502.03167. Where mean and variance are constants (inference),
 dx = gamma / sqrt(var + eps) * dy.
 
-`skip` (M, C), maybe of size 0, is added to y. With `rectify`, y is then max(y, 0), and dy counts where y is positive: the
-backward functions, which know no skip, compute y once more from x, which they read anyway, with the same bits.
+`skip` (M, C), maybe of size 0, is added to y. With `rectify`, y is then max(y, 0), and dy counts where y is positive:
+the backward functions, which know no skip, compute y once more from x, which they read anyway, with the same bits.
 
 x is cut into tiles of some rows, and each sweep over them is a region of its own. Tiles leave two sums per channel in
 the scratch array, which one thread adds in order; variances are merged as Chan, Golub and LeVeque 1983 do, so none is a
@@ -27,8 +27,17 @@ import math
 
 import numpy as np
 
+from ._fours import (
+    add_four,
+    first_of_four,
+    four_times,
+    load_four,
+    multiply_add_four,
+    store_four,
+    where_positive_four,
+)
 from ._jit import exact, kernel
-from ._lanes import LANES, add, load, multiply, multiply_add, pair, spread, store, where_positive
+from ._lanes import LANES, add, load, multiply, multiply_add, spread, store
 from ._math import CHUNK, stack_block, typed
 from ._parallel import SMALL, run
 
@@ -123,56 +132,40 @@ def _moments(x, first, size, low, high, mean, squares):
     c = x.shape[1]
     stride, end, count, rest = _long_rows(c, size, high)
     wide = stack_block(x)
-    zero, inverse = spread(x, 0.0), typed(wide[0], 1.0 / size)
+    zero, inverse = four_times(spread(x, 0.0)), typed(wide[0], 1.0 / size)
     for group in range(low, end, _WIDE):
         n = min(_WIDE, end - group)
-        n1, n2, n3 = n - LANES, n - 2 * LANES, n - 3 * LANES
         channels = min(n, c)
         own, own_squares = mean[group : group + channels], squares[group : group + channels]
-        s0, s1, s2, s3 = zero, zero, zero, zero
-        at = first * c + group
+        at, sums = first * c + group, zero
         for _ in range(count):
-            s0 = add(s0, load(x, at, n))
-            s1 = add(s1, load(x, at + LANES, n1))
-            s2 = add(s2, load(x, at + 2 * LANES, n2))
-            s3 = add(s3, load(x, at + 3 * LANES, n3))
+            sums = add_four(sums, load_four(x, at, n))
             at += stride
         if rest > 0:
-            s0 = add(s0, load(x, at, rest))
-            s1 = add(s1, load(x, at + LANES, rest - LANES))
-            s2 = add(s2, load(x, at + 2 * LANES, rest - 2 * LANES))
-            s3 = add(s3, load(x, at + 3 * LANES, rest - 3 * LANES))
-        _keep(wide, 0, s0, s1, s2, s3)
+            sums = add_four(sums, load_four(x, at, rest))
+        store_four(wide, 0, _WIDE, sums)
         _fold(wide[:n], own)
         for j in range(channels):
             own[j] *= inverse
             wide[j] = -own[j]
         _repeat(wide[:channels], wide[:n])
-        c0, c1, c2, c3 = _four(wide, 0)
-        s0, s1, s2, s3 = zero, zero, zero, zero
-        e0, e1, e2, e3 = zero, zero, zero, zero
-        at = first * c + group
+        centre = load_four(wide, 0, _WIDE)
+        at, sums, errors = first * c + group, zero, zero
         for _ in range(count):
-            d0, d1 = add(load(x, at, n), c0), add(load(x, at + LANES, n1), c1)
-            d2, d3 = add(load(x, at + 2 * LANES, n2), c2), add(load(x, at + 3 * LANES, n3), c3)
-            s0, s1, s2, s3 = multiply_add(d0, d0, s0), multiply_add(d1, d1, s1), multiply_add(d2, d2, s2), multiply_add(d3, d3, s3)
-            e0, e1, e2, e3 = add(e0, d0), add(e1, d1), add(e2, d2), add(e3, d3)
+            steps = add_four(load_four(x, at, n), centre)
+            sums, errors = multiply_add_four(steps, steps, sums), add_four(errors, steps)
             at += stride
         if rest > 0:
-            d0 = pair(add(load(x, at, rest), c0), zero, rest)
-            d1 = pair(add(load(x, at + LANES, rest - LANES), c1), zero, rest - LANES)
-            d2 = pair(add(load(x, at + 2 * LANES, rest - 2 * LANES), c2), zero, rest - 2 * LANES)
-            d3 = pair(add(load(x, at + 3 * LANES, rest - 3 * LANES), c3), zero, rest - 3 * LANES)
-            s0, s1, s2, s3 = multiply_add(d0, d0, s0), multiply_add(d1, d1, s1), multiply_add(d2, d2, s2), multiply_add(d3, d3, s3)
-            e0, e1, e2, e3 = add(e0, d0), add(e1, d1), add(e2, d2), add(e3, d3)
-        _keep(wide, 0, s0, s1, s2, s3)
+            steps = first_of_four(rest, add_four(load_four(x, at, rest), centre), zero)
+            sums, errors = multiply_add_four(steps, steps, sums), add_four(errors, steps)
+        store_four(wide, 0, _WIDE, sums)
         _fold(wide[:n], own_squares)
-        _keep(wide, 0, e0, e1, e2, e3)
-        _fold(wide[:n], wide[_WIDE : _WIDE + channels])
+        store_four(wide, 0, _WIDE, errors)
+        error = wide[_WIDE : _WIDE + channels]
+        _fold(wide[:n], error)
         for j in range(channels):  # what rounding did to the mean
-            error = wide[_WIDE + j] * inverse
-            own[j] += error
-            own_squares[j] -= wide[_WIDE + j] * error
+            own[j] += error[j] * inverse
+            own_squares[j] -= error[j] * error[j] * inverse
 
 
 @kernel
@@ -182,28 +175,16 @@ def _normalise(x, first, size, low, high, gamma, beta, mean, var, eps, skip, rec
     wide = stack_block(x)
     for group in range(low, end, _WIDE):
         n = min(_WIDE, end - group)
-        _affine(wide, group, min(n, c), n, gamma, beta, mean, var, eps)
-        c0, c1, c2, c3 = _four(wide, 0)
-        f0, f1, f2, f3 = _four(wide, _WIDE)
-        o0, o1, o2, o3 = _four(wide, 2 * _WIDE)
+        centre, factor, offset = _affine(wide, group, min(n, c), n, gamma, beta, mean, var, eps)
         at = first * c + group
         for r in range(count + (rest > 0)):
-            if r == count:
-                n = rest
-            y0 = multiply_add(add(load(x, at, n), c0), f0, o0)
-            y1 = multiply_add(add(load(x, at + LANES, n - LANES), c1), f1, o1)
-            y2 = multiply_add(add(load(x, at + 2 * LANES, n - 2 * LANES), c2), f2, o2)
-            y3 = multiply_add(add(load(x, at + 3 * LANES, n - 3 * LANES), c3), f3, o3)
+            left = n if r < count else rest
+            out = multiply_add_four(add_four(load_four(x, at, left), centre), factor, offset)
             if skip.size > 0:
-                y0, y1 = add(y0, load(skip, at, n)), add(y1, load(skip, at + LANES, n - LANES))
-                y2 = add(y2, load(skip, at + 2 * LANES, n - 2 * LANES))
-                y3 = add(y3, load(skip, at + 3 * LANES, n - 3 * LANES))
+                out = add_four(out, load_four(skip, at, left))
             if rectify:
-                y0, y1, y2, y3 = where_positive(y0, y0), where_positive(y1, y1), where_positive(y2, y2), where_positive(y3, y3)
-            store(y, at, n, y0)
-            store(y, at + LANES, n - LANES, y1)
-            store(y, at + 2 * LANES, n - 2 * LANES, y2)
-            store(y, at + 3 * LANES, n - 3 * LANES, y3)
+                out = where_positive_four(out, out)
+            store_four(y, at, left, out)
             at += stride
 
 
@@ -272,77 +253,56 @@ def _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, recti
     """The sums of dy and of dy * (x - mean) over a tile's rows."""
     c = x.shape[1]
     stride, end, count, rest = _long_rows(c, size, high)
-    wide, zero = stack_block(x), spread(x, 0.0)
+    wide, zero = stack_block(x), four_times(spread(x, 0.0))
     for group in range(low, end, _WIDE):
         n = min(_WIDE, end - group)
         channels = min(n, c)
-        _affine(wide, group, channels, n, gamma, beta, mean, var, eps)
-        c0, c1, c2, c3 = _four(wide, 0)
-        f0, f1, f2, f3 = _four(wide, _WIDE)
-        o0, o1, o2, o3 = _four(wide, 2 * _WIDE)
-        t0, t1, t2, t3 = zero, zero, zero, zero
-        m0, m1, m2, m3 = zero, zero, zero, zero
-        at = first * c + group
+        centre, factor, offset = _affine(wide, group, channels, n, gamma, beta, mean, var, eps)
+        at, total, moment = first * c + group, zero, zero
         for r in range(count + (rest > 0)):
             left = n if r < count else rest
-            d0, g0 = add(load(x, at, left), c0), load(dy, at, left)
-            d1, g1 = add(load(x, at + LANES, left - LANES), c1), load(dy, at + LANES, left - LANES)
-            d2, g2 = add(load(x, at + 2 * LANES, left - 2 * LANES), c2), load(dy, at + 2 * LANES, left - 2 * LANES)
-            d3, g3 = add(load(x, at + 3 * LANES, left - 3 * LANES), c3), load(dy, at + 3 * LANES, left - 3 * LANES)
+            steps, given = add_four(load_four(x, at, left), centre), load_four(dy, at, left)
             if rectify:
-                g0, g1 = where_positive(multiply_add(d0, f0, o0), g0), where_positive(multiply_add(d1, f1, o1), g1)
-                g2, g3 = where_positive(multiply_add(d2, f2, o2), g2), where_positive(multiply_add(d3, f3, o3), g3)
-            t0, t1, t2, t3 = add(t0, g0), add(t1, g1), add(t2, g2), add(t3, g3)
-            m0, m1, m2, m3 = multiply_add(g0, d0, m0), multiply_add(g1, d1, m1), multiply_add(g2, d2, m2), multiply_add(g3, d3, m3)
+                given = where_positive_four(multiply_add_four(steps, factor, offset), given)
+            total, moment = add_four(total, given), multiply_add_four(given, steps, moment)
             at += stride
-        _keep(wide, 0, t0, t1, t2, t3)
+        store_four(wide, 0, _WIDE, total)
         _fold(wide[:n], totals[group : group + channels])
-        _keep(wide, 0, m0, m1, m2, m3)
+        store_four(wide, 0, _WIDE, moment)
         _fold(wide[:n], moments[group : group + channels])
 
 
 @kernel
 def _input_gradient(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, share, dy, dgamma, dbeta, dx):
-    """dx = factor * dy + ((x - mean) * slope + offset)."""
+    """dx = factor * dy + ((x - mean) * slope + rise)."""
     c = x.shape[1]
     stride, end, count, rest = _long_rows(c, size, high)
     wide = stack_block(x)
     for group in range(low, end, _WIDE):
         n = min(_WIDE, end - group)
         channels = min(n, c)
-        _affine(wide, group, channels, n, gamma, beta, mean, var, eps)
-        slope, offset = wide[3 * _WIDE : 3 * _WIDE + n], wide[4 * _WIDE : 4 * _WIDE + n]
+        centre, factor, offset = _affine(wide, group, channels, n, gamma, beta, mean, var, eps)
+        slopes, rises = wide[3 * _WIDE : 3 * _WIDE + n], wide[4 * _WIDE : 4 * _WIDE + n]
         for j in range(channels):
             along = np.float64(wide[_WIDE + j]) * share
-            slope[j] = -along * _inverse(var[group + j], eps) * dgamma[group + j]
-            offset[j] = -along * dbeta[group + j]
-        _repeat(slope[:channels], slope)
-        _repeat(offset[:channels], offset)
-        c0, c1, c2, c3 = _four(wide, 0)
-        f0, f1, f2, f3 = _four(wide, _WIDE)
-        b0, b1, b2, b3 = _four(wide, 2 * _WIDE)
-        s0, s1, s2, s3 = _four(wide, 3 * _WIDE)
-        o0, o1, o2, o3 = _four(wide, 4 * _WIDE)
+            slopes[j] = -along * _inverse(var[group + j], eps) * dgamma[group + j]
+            rises[j] = -along * dbeta[group + j]
+        _repeat(slopes[:channels], slopes)
+        _repeat(rises[:channels], rises)
+        slope, rise = load_four(wide, 3 * _WIDE, _WIDE), load_four(wide, 4 * _WIDE, _WIDE)
         at = first * c + group
         for r in range(count + (rest > 0)):
             left = n if r < count else rest
-            d0, g0 = add(load(x, at, left), c0), load(dy, at, left)
-            d1, g1 = add(load(x, at + LANES, left - LANES), c1), load(dy, at + LANES, left - LANES)
-            d2, g2 = add(load(x, at + 2 * LANES, left - 2 * LANES), c2), load(dy, at + 2 * LANES, left - 2 * LANES)
-            d3, g3 = add(load(x, at + 3 * LANES, left - 3 * LANES), c3), load(dy, at + 3 * LANES, left - 3 * LANES)
+            steps, given = add_four(load_four(x, at, left), centre), load_four(dy, at, left)
             if rectify:
-                g0, g1 = where_positive(multiply_add(d0, f0, b0), g0), where_positive(multiply_add(d1, f1, b1), g1)
-                g2, g3 = where_positive(multiply_add(d2, f2, b2), g2), where_positive(multiply_add(d3, f3, b3), g3)
-            store(dx, at, left, multiply_add(g0, f0, multiply_add(d0, s0, o0)))
-            store(dx, at + LANES, left - LANES, multiply_add(g1, f1, multiply_add(d1, s1, o1)))
-            store(dx, at + 2 * LANES, left - 2 * LANES, multiply_add(g2, f2, multiply_add(d2, s2, o2)))
-            store(dx, at + 3 * LANES, left - 3 * LANES, multiply_add(g3, f3, multiply_add(d3, s3, o3)))
+                given = where_positive_four(multiply_add_four(steps, factor, offset), given)
+            store_four(dx, at, left, multiply_add_four(given, factor, multiply_add_four(steps, slope, rise)))
             at += stride
 
 
 @kernel
 def _affine(wide, group, channels, n, gamma, beta, mean, var, eps):
-    """Write -mean, gamma / sqrt(var + eps) and beta of a group's channels, repeated, to `wide`, _WIDE apart."""
+    """Return -mean, gamma / sqrt(var + eps) and beta of a group's channels, repeated; `wide` holds them."""
     centre, factor, offset = wide[:n], wide[_WIDE : _WIDE + n], wide[2 * _WIDE : 2 * _WIDE + n]
     for j in range(channels):
         centre[j] = -mean[group + j]
@@ -351,6 +311,7 @@ def _affine(wide, group, channels, n, gamma, beta, mean, var, eps):
     _repeat(centre[:channels], centre)
     _repeat(factor[:channels], factor)
     _repeat(offset[:channels], offset)
+    return load_four(wide, 0, _WIDE), load_four(wide, _WIDE, _WIDE), load_four(wide, 2 * _WIDE, _WIDE)
 
 
 @exact
@@ -383,24 +344,6 @@ def _long_rows(c, size, high):
         return c, high, size, 0
     folded = _WIDE // c
     return folded * c, folded * c, size // folded, size % folded * c
-
-
-@kernel
-def _four(wide, at):
-    return (
-        load(wide, at, LANES),
-        load(wide, at + LANES, LANES),
-        load(wide, at + 2 * LANES, LANES),
-        load(wide, at + 3 * LANES, LANES),
-    )
-
-
-@kernel
-def _keep(wide, at, a, b, c, d):
-    store(wide, at, LANES, a)
-    store(wide, at + LANES, LANES, b)
-    store(wide, at + 2 * LANES, LANES, c)
-    store(wide, at + 3 * LANES, LANES, d)
 
 
 @kernel

@@ -16,6 +16,7 @@ from ._jit import kernel
 from ._lanes import LANES, MASKS_ARE_FREE, add, larger, load, load_pair, multiply, pair, spread, store, where_equal
 from ._math import CHUNK
 from ._parallel import run
+from ._threes import are_threes, avg_back_threes, avg_threes, extent, max_back_threes, max_threes
 
 
 @kernel
@@ -50,7 +51,7 @@ def _max_rows(chunk, rows, x, size, stride, padding, index, y):
             for q in range(y.shape[2]):
                 if q <= first or q >= last:  # those from `first` to `last` at once, others alone
                     count = last - first if q == first < last else 1
-                    _max_threes(x, begin, r0, r1, stride[1], padding[1], q, count, index, row, y)
+                    max_threes(x, begin, r0, r1, stride[1], padding[1], q, count, index, row, y)
             continue
         for q in range(y.shape[2]):
             if first <= q < last:
@@ -91,44 +92,6 @@ def _complete_windows(w, wide, stride, padding, count):
     """Return the first of the windows that lie inside a row of w pixels, and their end."""
     first = (padding + stride - 1) // stride
     return first, max(first, min(count, (w - wide + padding) // stride + 1))
-
-
-@kernel
-def _max_threes(x, begin, r0, r1, stride, padding, q, count, index, row, y):
-    """`count` 3x3 windows of one width from number q on; rows from r0 to r1 of them lie inside the image.
-
-    Pixels outside are replaced by their neighbours inside, which changes no maximum. (64, 32, 32, 16), stride 2, one
-    thread: 207 us; 253 with all comparisons one after the other (test_pool.py in benchmarks/).
-    """
-    _, _, w, c = x.shape
-    left = q * stride - padding
-    s0, s1 = max(0, -left), min(3, w - left)
-    r, s = min(r0 + 1, r1 - 1), min(s0 + 1, s1 - 1)
-    middle, bottom = (r - r0) * w * c, (r1 - 1 - r0) * w * c
-    near, far = (s - s0) * c, (s1 - 1 - s0) * c
-    start, out = begin + (r0 * w + left + s0) * c, (row * y.shape[2] + q) * c
-    p0, p1, p2 = spread(index, 3 * r0 + s0), spread(index, 3 * r0 + s), spread(index, 3 * r0 + s1 - 1)
-    p3, p4, p5 = spread(index, 3 * r + s0), spread(index, 3 * r + s), spread(index, 3 * r + s1 - 1)
-    p6, p7, p8 = spread(index, 3 * r1 - 3 + s0), spread(index, 3 * r1 - 3 + s), spread(index, 3 * r1 - 4 + s1)
-    for channel in range(0, c, LANES):
-        at = min(channel, max(0, c - LANES))
-        for window in range(count):
-            top = start + window * stride * c + at
-            to = out + window * c + at
-            # Rows first: three short chains of comparisons instead of a long one
-            best, place = larger(load(x, top, c), p0, load(x, top + near, c), p1)
-            best, place = larger(best, place, load(x, top + far, c), p2)
-            top += middle
-            second, second_place = larger(load(x, top, c), p3, load(x, top + near, c), p4)
-            second, second_place = larger(second, second_place, load(x, top + far, c), p5)
-            top += bottom - middle
-            third, third_place = larger(load(x, top, c), p6, load(x, top + near, c), p7)
-            third, third_place = larger(third, third_place, load(x, top + far, c), p8)
-            best, place = larger(best, place, second, second_place)
-            best, place = larger(best, place, third, third_place)
-            store(y, to, c, best)
-            if index.size > 0:
-                store(index, to, c, place)
 
 
 @kernel
@@ -188,8 +151,8 @@ def _max_back_rows(chunk, rows, index, dy, size, stride, padding, dx):
                         store(dx, pixel + s * c, c, where_equal(place, spread(index, tap + s), value))
             continue
         above = min(p_last + 1, (size[0] - r_last + stride[0] - 1) // stride[0])  # rows of windows that see this row
-        if _are_threes(size, stride) and above > 0:
-            _max_back_threes(index, dy, windows, above, stride, padding[1], r_last, row, dx)
+        if are_threes(size, stride) and above > 0:
+            max_back_threes(index, dy, windows, above, stride, padding[1], r_last, row, dx)
             continue
         _clear(row * w * c, w * c, c, dx)
         for back in range(above):
@@ -204,66 +167,6 @@ def _max_back_rows(chunk, rows, index, dy, size, stride, padding, dx):
                         share = where_equal(place, spread(index, tap + s), value)
                         to = pixel + s * c + at
                         store(dx, to, c - at, add(load(dx, to, c - at), share))
-
-
-@kernel
-def _max_back_threes(index, dy, windows, above, stride, padding, tap, row, dx):
-    """A row of dx where windows are 3 wide and overlap: sums of pixels stay in registers until they are complete.
-
-    One thread, 3x3 stride 2: (64, 16, 16, 64) 140 us and (64, 32, 32, 16) 147 us; 214 and 652 where sums are added up in
-    memory, since a load has to wait for the masked store before it.
-    """
-    _, _, w, c = dx.shape
-    count = dy.shape[2]
-    line, zero = count * c, spread(dx, 0.0)
-    lower, lowest = 3 * (tap + stride[0]), 3 * (tap + 2 * stride[0])
-    p0, p1, p2 = spread(index, 3 * tap), spread(index, 3 * tap + 1), spread(index, 3 * tap + 2)
-    p3, p4, p5 = spread(index, lower), spread(index, lower + 1), spread(index, lower + 2)
-    p6, p7, p8 = spread(index, lowest), spread(index, lowest + 1), spread(index, lowest + 2)
-    for channel in range(0, c, LANES):
-        at = min(channel, max(0, c - LANES))
-        a, b = zero, zero  # what earlier windows gave to the first two pixels of this one
-        for q in range(count):
-            window = windows + q * c + at
-            place, value = load(index, window, c), load(dy, window, c)
-            a = add(a, where_equal(place, p0, value))
-            b = add(b, where_equal(place, p1, value))
-            third = where_equal(place, p2, value)
-            if above > 1:
-                place, value = load(index, window - line, c), load(dy, window - line, c)
-                a = add(a, where_equal(place, p3, value))
-                b = add(b, where_equal(place, p4, value))
-                third = add(third, where_equal(place, p5, value))
-            if above > 2:
-                place, value = load(index, window - 2 * line, c), load(dy, window - 2 * line, c)
-                a = add(a, where_equal(place, p6, value))
-                b = add(b, where_equal(place, p7, value))
-                third = add(third, where_equal(place, p8, value))
-            left = q * stride[1] - padding
-            _complete(left, row, c, at, a, dx)
-            if stride[1] == 2:
-                _complete(left + 1, row, c, at, b, dx)
-                a, b = third, zero
-            else:
-                a, b = b, third
-        left = count * stride[1] - padding
-        _complete(left, row, c, at, a, dx)
-        _complete(left + 1, row, c, at, b, dx)
-        for pixel in range(left + 2, w):
-            _complete(pixel, row, c, at, zero, dx)
-
-
-@kernel
-def _are_threes(size, stride):
-    """Say whether windows are 3 wide and overlap, at most three above each other."""
-    return size[1] == 3 and stride[1] <= 2 and size[0] <= 3 * stride[0]
-
-
-@kernel
-def _complete(pixel, row, c, at, value, dx):
-    """Write a vector of a pixel of the row, if there is such a pixel."""
-    if 0 <= pixel < dx.shape[2]:
-        store(dx, (row * dx.shape[2] + pixel) * c + at, c, value)
 
 
 @kernel
@@ -317,19 +220,19 @@ def _avg_rows(chunk, rows, x, size, stride, padding, count_include_pad, y):
     for row in range(chunk * rows, min((chunk + 1) * rows, y.shape[0] * y.shape[1])):
         top = row % y.shape[1] * stride[0] - padding[0]
         r0, r1 = max(0, -top), min(size[0], h - top)
-        tall = _extent(top, size[0], h, padding[0] if count_include_pad else 0)
+        tall = extent(top, size[0], h, padding[0] if count_include_pad else 0)
         first, last = 0, 0
         if r1 - r0 == size[0] == size[1] == 3:
             first, last = _complete_windows(w, 3, stride[1], padding[1], y.shape[2])
             start = ((row // y.shape[1] * h + top) * w + first * stride[1] - padding[1]) * c
             out = (row * y.shape[2] + first) * c
-            _avg_threes(x, start + r0 * w * c, stride[1], w * c, 1.0 / (3 * tall), out, last - first, c, y)
+            avg_threes(x, start + r0 * w * c, stride[1], w * c, 1.0 / (3 * tall), out, last - first, c, y)
         for q in range(y.shape[2]):
             if first <= q < last:
                 continue
             left = q * stride[1] - padding[1]
             s0, s1 = max(0, -left), min(size[1], w - left)
-            wide = _extent(left, size[1], w, padding[1] if count_include_pad else 0)
+            wide = extent(left, size[1], w, padding[1] if count_include_pad else 0)
             share = spread(x, 1.0 / (tall * wide))
             start = ((row // y.shape[1] * h + top) * w + left) * c
             out = (row * y.shape[2] + q) * c
@@ -340,21 +243,6 @@ def _avg_rows(chunk, rows, x, size, stride, padding, count_include_pad, y):
                     for s in range(s0, s1):
                         total = add(total, load(x, start + (r * w + s) * c + at, c))
                 store(y, out + at, c, multiply(total, share))
-
-
-@kernel
-def _avg_threes(x, start, stride, below, share, out, count, c, y):
-    """`count` 3x3 windows inside the image from `start` on: their sums times `share`."""
-    factor = spread(x, share)
-    for q in range(count):
-        for channel in range(0, c, LANES):
-            at = min(channel, max(0, c - LANES))
-            top = start + q * stride * c + at
-            middle, bottom = top + below, top + 2 * below
-            first = add(load(x, top, c), add(load(x, middle, c), load(x, bottom, c)))
-            second = add(load(x, top + c, c), add(load(x, middle + c, c), load(x, bottom + c, c)))
-            third = add(load(x, top + 2 * c, c), add(load(x, middle + 2 * c, c), load(x, bottom + 2 * c, c)))
-            store(y, out + q * c + at, c, multiply(add(first, add(second, third)), factor))
 
 
 @kernel
@@ -389,11 +277,11 @@ def _avg_back_rows(chunk, rows, dy, size, stride, padding, count_include_pad, dx
         if apart:
             if gaps or r_last >= size[0]:
                 _clear(row * w * c, w * c, c, dx)
-            tall = _extent(p_last * stride[0] - padding[0], size[0], h, border_h)
+            tall = extent(p_last * stride[0] - padding[0], size[0], h, border_h)
             for q in range(q_count if r_last < size[0] else 0):
                 left = q * stride[1] - padding[1]
                 s0, s1 = max(0, -left), min(size[1], w - left)
-                share = spread(dx, 1.0 / (tall * _extent(left, size[1], w, border_w)))
+                share = spread(dx, 1.0 / (tall * extent(left, size[1], w, border_w)))
                 for channel in range(0, c, LANES):
                     at = min(channel, last_channel)
                     value = multiply(load(dy, windows + q * c + at, c), share)
@@ -401,72 +289,22 @@ def _avg_back_rows(chunk, rows, dy, size, stride, padding, count_include_pad, dx
                         store(dx, (row * w + left + s) * c + at, c, value)
             continue
         above = min(p_last + 1, (size[0] - r_last + stride[0] - 1) // stride[0])
-        if _are_threes(size, stride) and above > 0:
-            _avg_back_threes(dy, windows, above, p_last, size[0], stride, padding, (border_h, border_w), row, dx)
+        if are_threes(size, stride) and above > 0:
+            avg_back_threes(dy, windows, above, p_last, size[0], stride, padding, (border_h, border_w), row, dx)
             continue
         _clear(row * w * c, w * c, c, dx)
         for back in range(above):
-            tall = _extent((p_last - back) * stride[0] - padding[0], size[0], h, border_h)
+            tall = extent((p_last - back) * stride[0] - padding[0], size[0], h, border_h)
             for q in range(q_count):
                 left = q * stride[1] - padding[1]
                 s0, s1 = max(0, -left), min(size[1], w - left)
-                share = spread(dx, 1.0 / (tall * _extent(left, size[1], w, border_w)))
+                share = spread(dx, 1.0 / (tall * extent(left, size[1], w, border_w)))
                 window, pixel = windows + (q - back * q_count) * c, (row * w + left) * c
                 for at in range(0, c, LANES):
                     value = multiply(load(dy, window + at, c - at), share)
                     for s in range(s0, s1):
                         to = pixel + s * c + at
                         store(dx, to, c - at, add(load(dx, to, c - at), value))
-
-
-@kernel
-def _avg_back_threes(dy, windows, above, p_last, tall, stride, padding, border, row, dx):
-    """As _max_back_threes."""
-    _, h, w, c = dx.shape
-    count = dy.shape[2]
-    line, zero = count * c, spread(dx, 0.0)
-    f0, f1, f2 = zero, zero, zero
-    for channel in range(0, c, LANES):
-        at = min(channel, max(0, c - LANES))
-        a, b, known = zero, zero, 0
-        for q in range(count):
-            left = q * stride[1] - padding[1]
-            wide = _extent(left, 3, w, border[1])
-            if wide != known:  # shares of the rows of windows; mostly those of the window before
-                known = wide
-                f0 = _share(p_last, tall, stride[0], padding[0], h, border[0], wide, dx)
-                f1 = _share(p_last - 1, tall, stride[0], padding[0], h, border[0], wide, dx)
-                f2 = _share(p_last - 2, tall, stride[0], padding[0], h, border[0], wide, dx)
-            window = windows + q * c + at
-            total = multiply(load(dy, window, c), f0)
-            if above > 1:
-                total = add(total, multiply(load(dy, window - line, c), f1))
-            if above > 2:
-                total = add(total, multiply(load(dy, window - 2 * line, c), f2))
-            _complete(left, row, c, at, add(a, total), dx)
-            b = add(b, total)
-            if stride[1] == 2:
-                _complete(left + 1, row, c, at, b, dx)
-                a, b = total, zero
-            else:
-                a, b = b, total
-        left = count * stride[1] - padding[1]
-        _complete(left, row, c, at, a, dx)
-        _complete(left + 1, row, c, at, b, dx)
-        for pixel in range(left + 2, w):
-            _complete(pixel, row, c, at, zero, dx)
-
-
-@kernel
-def _share(p, tall, stride, padding, h, border, wide, dx):
-    """One divided by the count of a window in row p of windows."""
-    return spread(dx, 1.0 / (_extent(p * stride - padding, tall, h, border) * wide))
-
-
-@kernel
-def _extent(start, size, pixels, border):
-    """How many places count along one axis of the window that begins at `start`."""
-    return min(start + size, pixels + border) - max(start, -border)
 
 
 @kernel

@@ -146,9 +146,7 @@ class Standardize(Layer):
         dx, rows, s = self._gradients.take(dy.shape, self.dtype), self._rows(self.inputs), self._states
         space = self.scratch.take(int(self._ops.batch_norm_scratch_size(*rows.shape)), self.dtype)
         constants = s["factor"], s["zeros"], s["mean"], s["ones"], 0.0, False
-        self._ops.batch_norm_inference_backward(
-            rows, *constants, self._rows(dy), space, self._rows(dx), *s["unused"]
-        )
+        self._ops.batch_norm_inference_backward(rows, *constants, self._rows(dy), space, self._rows(dx), *s["unused"])
         return dx
 
     def _rows(self, x: Array) -> Array:

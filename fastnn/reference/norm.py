@@ -10,8 +10,8 @@
 Ioffe and Szegedy 2015, arXiv:1502.03167. Where mean and variance are constants (inference),
 dx = gamma / sqrt(var + eps) * dy.
 
-`skip` (M, C), maybe of size 0, is added to y. With `rectify`, y is then max(y, 0), and dy counts where y is positive; the
-backward functions know no skip.
+`skip` (M, C), maybe of size 0, is added to y. With `rectify`, y is then max(y, 0), and dy counts where y is positive;
+the backward functions know no skip.
 """
 
 import numpy as np
@@ -135,5 +135,5 @@ def _scale(gamma: Array, beta: Array, var: Array, eps: float, skip: Array, recti
 
 
 def _passed(xhat: Array, gamma: Array, beta: Array, dy: Array) -> Array:
-    """dy where ReLU passes it. What NaN does to it is seen."""
+    """dy where ReLU passes it."""
     return np.where(gamma * xhat + beta <= 0, 0, dy)
