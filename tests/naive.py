@@ -248,33 +248,39 @@ def batch_norm_scratch_size(m, c):
     return 0
 
 
-def batch_norm_forward(x, gamma, beta, eps, scratch, mean, var, y):
+def batch_norm_forward(x, gamma, beta, eps, skip, rectify, scratch, mean, var, y):
     for c in range(x.shape[1]):
         mean[c] = sum(x[:, c]) / len(x)
         var[c] = sum((x[:, c] - mean[c]) ** 2) / len(x)
-    batch_norm_inference(x, gamma, beta, mean, var, eps, y)
+    batch_norm_inference(x, gamma, beta, mean, var, eps, skip, rectify, y)
 
 
-def batch_norm_backward(x, gamma, mean, var, eps, dy, scratch, dx, dgamma, dbeta):
-    batch_norm_inference_backward(x, gamma, mean, var, eps, dy, scratch, dx, dgamma, dbeta)
+def batch_norm_backward(x, gamma, beta, mean, var, eps, rectify, dy, scratch, dx, dgamma, dbeta):
+    batch_norm_inference_backward(x, gamma, beta, mean, var, eps, rectify, dy, scratch, dx, dgamma, dbeta)
     for m, c in itertools.product(*map(range, x.shape)):
         deviation = math.sqrt(var[c] + eps)
         xhat = (x[m, c] - mean[c]) / deviation
         dx[m, c] -= gamma[c] / deviation * (dbeta[c] + xhat * dgamma[c]) / len(x)
 
 
-def batch_norm_inference(x, gamma, beta, mean, var, eps, y):
+def batch_norm_inference(x, gamma, beta, mean, var, eps, skip, rectify, y):
     for m, c in itertools.product(*map(range, x.shape)):
         y[m, c] = gamma[c] * (x[m, c] - mean[c]) / math.sqrt(var[c] + eps) + beta[c]
+        if skip.size:
+            y[m, c] += skip[m, c]
+        if rectify:
+            y[m, c] = max(y[m, c], 0)
 
 
-def batch_norm_inference_backward(x, gamma, mean, var, eps, dy, scratch, dx, dgamma, dbeta):
+def batch_norm_inference_backward(x, gamma, beta, mean, var, eps, rectify, dy, scratch, dx, dgamma, dbeta):
     dgamma[:] = dbeta[:] = 0
     for m, c in itertools.product(*map(range, x.shape)):
         deviation = math.sqrt(var[c] + eps)
-        dx[m, c] = dy[m, c] * gamma[c] / deviation
-        dgamma[c] += dy[m, c] * (x[m, c] - mean[c]) / deviation
-        dbeta[c] += dy[m, c]
+        xhat = (x[m, c] - mean[c]) / deviation
+        passed = 0 if rectify and gamma[c] * xhat + beta[c] <= 0 else dy[m, c]
+        dx[m, c] = passed * gamma[c] / deviation
+        dgamma[c] += passed * xhat
+        dbeta[c] += passed
 
 
 def softmax_cross_entropy_forward(logits, labels, class_weights, label_smoothing, probabilities, losses):

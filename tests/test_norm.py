@@ -10,7 +10,7 @@ from hypothesis import given
 
 from fastnn import kernels, reference
 
-LARGE = [(50_000, 1), (20_000, 6), (5001, 64), (700, 65), (100, 1030), (33, 2100)]
+LARGE = [(50_000, 1), (20_000, 6), (5001, 64), (700, 65), (100, 1030), (33, 2100), (1100, 300), (7, 200)]
 
 
 @pytest.mark.parametrize("place", [guarded_end, guarded_start])
@@ -43,11 +43,18 @@ def _all(ops, shape, dtype):
     mean, var = x.mean(axis=0, dtype=float).astype(dtype), x.var(axis=0, dtype=float).astype(dtype)
     channel, out = blank(shape[1], dtype), blank(shape, dtype)
     scratch = blank(ops.batch_norm_scratch_size(*shape), dtype)
-    outputs = run(ops.batch_norm_forward, x, gamma, beta, 1e-5, scratch, channel, channel, out, outputs=4)[1:]
-    outputs += run(ops.batch_norm_inference, x, gamma, beta, mean, var, 1e-5, out)
-    for operation in (ops.batch_norm_backward, ops.batch_norm_inference_backward):
-        arguments = (x, gamma, mean, var, 1e-5, dy, scratch, out, channel, channel)
-        outputs += run(operation, *arguments, outputs=4)[1:]
+    outputs = []
+    for skip, rectify in ((x[:0], False), (dy, True)):
+        training = (x, gamma, beta, 1e-5, skip, rectify, scratch, channel, channel, out)
+        outputs += run(ops.batch_norm_forward, *training, outputs=4)[1:]
+        outputs += run(ops.batch_norm_inference, x, gamma, beta, mean, var, 1e-5, skip, rectify, out)
+        passed = dy
+        if rectify:  # whether ReLU passes what lies around 0 may be rounding's choice
+            y = (x - mean) / np.sqrt(var + 1e-5) * gamma + beta
+            passed = np.where(np.abs(y) < 1e-3, 0, dy).astype(dtype)
+        for operation in (ops.batch_norm_backward, ops.batch_norm_inference_backward):
+            arguments = (x, gamma, beta, mean, var, 1e-5, rectify, passed, scratch, out, channel, channel)
+            outputs += run(operation, *arguments, outputs=4)[1:]
     return outputs
 
 

@@ -242,6 +242,39 @@ def test_fused_layers_give_the_same_bits():
     assert math.isclose(model.evaluate(X, Y)[0], fn.SoftmaxCrossEntropy().forward(plain, Y), rel_tol=1e-6)
 
 
+def normed():
+    """Batch norm before ReLU, also with pooling after it, and skip connections that end with it and do not."""
+    block = [fn.Conv2D(4, 4, 3, padding="same"), fn.BatchNorm(), fn.ReLU(), fn.Conv2D(4, 4, 1), fn.BatchNorm()]
+    return [
+        *(fn.Conv2D(2, 4, 3, padding="same", bias=False), fn.BatchNorm(), fn.ReLU(), fn.MaxPool2D(2)),
+        *(fn.Residual(block), fn.ReLU(), fn.Residual([fn.Residual([fn.BatchNorm()]), fn.ReLU()]), fn.ReLU()),
+        *(fn.Flatten(), fn.BatchNorm(), fn.ReLU(), fn.Dense(None, 5)),
+    ]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("trained_from", ["the start", "a skip connection"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_fused_batch_norm_gives_the_same_numbers(backend, trained_from, training):
+    rng = np.random.default_rng(0)
+    net, shape = (normed(), (8, 8, 2)) if trained_from == "the start" else (normed()[4:], (4, 4, 4))
+    model = fn.Sequential(net, shape, seed=3, backend=backend)
+    model.parameters += rng.normal(0, 0.3, model.parameters.size).astype(np.float32)
+    assert len(fused(model.layers)) == len(model.layers) - (3 if trained_from == "the start" else 2)
+    x, dy = (rng.standard_normal(s).astype(np.float32) for s in ((10, *shape), (10, 5)))
+    model.switch(training)
+    outputs, gradients = [], []
+    for forward, backward in ((model.forward, model.backward), (model.pass_forward, model.pass_backward)):
+        outputs.append(forward(x).copy())
+        model.gradients[:] = np.nan
+        backward(dy)
+        gradients.append(model.gradients.copy())
+    equal = np.testing.assert_array_equal if backend == "numba" else np.testing.assert_allclose
+    tolerance = {} if backend == "numba" else {"rtol": 1e-4, "atol": 1e-5}
+    equal(*outputs, **tolerance)
+    equal(*gradients, **tolerance)
+
+
 @pytest.mark.parametrize("loss", [fn.SoftmaxCrossEntropy, fn.BinaryCrossEntropy, fn.MeanSquaredError])
 def test_recorded_predictions_are_those_of_a_pass_through_python(loss):
     recorded, python = make(loss=loss()), through_python(make(loss=loss()))

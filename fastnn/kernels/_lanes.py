@@ -135,6 +135,31 @@ def multiply(typingctx: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def multiply_add(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+    """Return a * b + c, rounded once where the CPU can."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kind = values[0].type
+        suffix = f"v{LANES}f{signature.return_type.dtype.bitwidth}"
+        function_type = ir.FunctionType(kind, [kind] * 3)
+        fused = cgutils.get_or_insert_function(builder.module, function_type, f"llvm.fmuladd.{suffix}")
+        return builder.call(fused, values)
+
+    return a(a, a, a), codegen
+
+
+@intrinsic
+def where_positive(typingctx: Any, of: Any, value: Any) -> Any:
+    """Return `value` in the lanes where `of` is positive or NaN, else 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        zero = context.get_constant_null(of)
+        return builder.select(builder.fcmp_unordered(">", values[0], zero), values[1], zero)
+
+    return value(of, value), codegen
+
+
+@intrinsic
 def larger(typingctx: Any, best: Any, place: Any, value: Any, value_place: Any) -> Any:
     """Return (best, place), replaced in the lanes where `value` is larger, or the first NaN."""
 

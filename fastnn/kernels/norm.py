@@ -10,9 +10,14 @@
 Ioffe and Szegedy 2015, arXiv:1502.03167. Where mean and variance are constants (inference),
 dx = gamma / sqrt(var + eps) * dy.
 
-x is cut into tiles of some rows by at most BLOCK channels. Each tile leaves two sums per channel in the scratch
-array, which one thread adds in order; variances are merged as Chan, Golub and LeVeque 1983 do, so none is a difference
-of large numbers. Few channels are folded: several rows count as one long row, because short loops waste vector lanes.
+`skip` (M, C), maybe of size 0, is added to y. With `rectify`, y is then max(y, 0), and dy counts where y is positive:
+the backward functions, which know no skip, compute y once more from x, which they read anyway, with the same bits.
+
+x is cut into tiles of some rows, and each sweep over them is a region of its own. Tiles leave two sums per channel in
+the scratch array, which one thread adds in order; variances are merged as Chan, Golub and LeVeque 1983 do, so none is a
+difference of large numbers. Where x is small or has few rows, a tile has all rows of some channels instead, and one
+region does both sweeps. Within a tile, up to four vectors of sums stay in registers; few channels are folded: several
+rows count as one long row, which fills them.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -22,37 +27,43 @@ import math
 
 import numpy as np
 
+from ._fours import (
+    add_four,
+    first_of_four,
+    four_times,
+    load_four,
+    multiply_add_four,
+    store_four,
+    where_positive_four,
+)
 from ._jit import exact, kernel
-from ._math import BLOCK, CHUNK, stack_block, typed
-from ._parallel import run
+from ._lanes import LANES, add, load, multiply, multiply_add, spread, store
+from ._math import CHUNK, stack_block, typed
+from ._parallel import SMALL, run
 
-_FOLD = 128  # a folded row has at most so many elements
+_WIDE = 4 * LANES  # channels, or folded channels, whose sums stay in registers
+_FEW_ROWS = 1024
 _MIN_ROWS = 32  # of a tile, so that adding up the tiles stays a small part of the work
+_BOTH, _SUMS, _RESULTS = 0, 1, 2  # sweeps of a tile
 
 
 def batch_norm_scratch_size(m: int, c: int) -> int:
     """Elements of the scratch array of the functions below: two sums per tile and channel."""
-    return 2 * -(-m // max(_MIN_ROWS, CHUNK // min(c, BLOCK))) * c
+    return 2 * -(-m // max(_MIN_ROWS, CHUNK // c)) * c
 
 
 @kernel
-def batch_norm_forward(x, gamma, beta, eps, scratch, mean, var, y):
+def batch_norm_forward(x, gamma, beta, eps, skip, rectify, scratch, mean, var, y):
     """Training: mean (C,) and biased var (C,) of x (M, C), and the normalised y (M, C)."""
     m, c = x.shape
-    rows, down, across = _grid(m, c)
-    sums = scratch[: 2 * down * c].reshape((down, 2, c))
-    run(_moments_tile, down * across, x.size, (rows, down, x, sums))
-    for j in range(c):
-        centre, spread, count = 0.0, 0.0, 0.0
-        for tile in range(down):
-            size = float(min(rows, m - tile * rows))
-            step = np.float64(sums[tile, 0, j]) - centre
-            count += size
-            centre += step * (size / count)
-            spread += np.float64(sums[tile, 1, j]) + step * step * size * ((count - size) / count)
-        mean[j] = centre
-        var[j] = spread / m
-    run(_normalise_tile, down * across, x.size, (rows, down, x, gamma, beta, mean, var, eps, y))
+    rows, chunks = _grid(m, c)
+    args = (x, gamma, beta, eps, skip, rectify, scratch, mean, var, y)
+    if rows == m:
+        run(_forward_tile, chunks, x.size, (_BOTH, rows, *args))
+        return
+    run(_forward_tile, chunks, x.size, (_SUMS, rows, *args))
+    _merge(m, rows, scratch, mean, var)
+    run(_forward_tile, chunks, x.size, (_RESULTS, rows, *args))
 
 
 @kernel
@@ -68,160 +79,271 @@ def batch_norm_follow(m, momentum, mean, var, running_mean, running_var):
 
 
 @kernel
-def batch_norm_inference(x, gamma, beta, mean, var, eps, y):
+def batch_norm_inference(x, gamma, beta, mean, var, eps, skip, rectify, y):
     """y (M, C) = gamma * (x - mean) / sqrt(var + eps) + beta, with mean (C,) and var (C,) given."""
-    rows, down, across = _grid(x.shape[0], x.shape[1])
-    run(_normalise_tile, down * across, x.size, (rows, down, x, gamma, beta, mean, var, eps, y))
+    rows, chunks = _grid(x.shape[0], x.shape[1])
+    run(_forward_tile, chunks, x.size, (_RESULTS, rows, x, gamma, beta, eps, skip, rectify, mean, mean, var, y))
 
 
 @kernel
-def batch_norm_backward(x, gamma, mean, var, eps, dy, scratch, dx, dgamma, dbeta):
+def batch_norm_backward(x, gamma, beta, mean, var, eps, rectify, dy, scratch, dx, dgamma, dbeta):
     """dx (M, C), dgamma (C,) and dbeta (C,) from dy (M, C), through the batch's own mean and variance."""
-    rows, down, across = _grid(x.shape[0], x.shape[1])
-    sums = scratch[: 2 * down * x.shape[1]].reshape((down, 2, x.shape[1]))
-    run(_gradient_sums_tile, down * across, 2 * x.size, (rows, down, x, mean, dy, sums))
-    _add_tiles(sums, var, eps, dgamma, dbeta)
-    args = (rows, down, x, gamma, mean, var, eps, dy, 1.0 / x.shape[0], dgamma, dbeta, dx)
-    run(_input_gradient_tile, down * across, 2 * x.size, args)
+    _backward(x, gamma, beta, mean, var, eps, rectify, 1.0 / x.shape[0], dy, scratch, dx, dgamma, dbeta)
 
 
 @kernel
-def batch_norm_inference_backward(x, gamma, mean, var, eps, dy, scratch, dx, dgamma, dbeta):
+def batch_norm_inference_backward(x, gamma, beta, mean, var, eps, rectify, dy, scratch, dx, dgamma, dbeta):
     """The gradients of `batch_norm_inference`: mean and var are constants."""
-    rows, down, across = _grid(x.shape[0], x.shape[1])
-    sums = scratch[: 2 * down * x.shape[1]].reshape((down, 2, x.shape[1]))
-    run(_gradient_sums_tile, down * across, 2 * x.size, (rows, down, x, mean, dy, sums))
-    _add_tiles(sums, var, eps, dgamma, dbeta)
-    args = (rows, down, x, gamma, mean, var, eps, dy, 0.0, dgamma, dbeta, dx)
-    run(_input_gradient_tile, down * across, 2 * x.size, args)
+    _backward(x, gamma, beta, mean, var, eps, rectify, 0.0, dy, scratch, dx, dgamma, dbeta)
 
 
 @kernel
-def _add_tiles(sums, var, eps, dgamma, dbeta):
-    for j in range(dbeta.size):
-        total, moment = 0.0, 0.0
-        for tile in range(sums.shape[0]):
-            total += np.float64(sums[tile, 0, j])
-            moment += np.float64(sums[tile, 1, j])
-        dbeta[j] = total
-        dgamma[j] = moment / math.sqrt(np.float64(var[j]) + eps)
+def _backward(x, gamma, beta, mean, var, eps, rectify, share, dy, scratch, dx, dgamma, dbeta):
+    """`share` is 1 / M where mean and var depend on x, else 0."""
+    m, c = x.shape
+    rows, chunks = _grid(m, c)
+    args = (x, gamma, beta, mean, var, eps, rectify, share, dy, scratch, dx, dgamma, dbeta)
+    if rows == m:
+        run(_backward_tile, chunks, 2 * x.size, (_BOTH, rows, *args))
+        return
+    run(_backward_tile, chunks, 2 * x.size, (_SUMS, rows, *args))
+    _add_tiles(chunks, scratch, var, eps, dgamma, dbeta)
+    run(_backward_tile, chunks, 2 * x.size, (_RESULTS, rows, *args))
 
 
 @kernel
-def _moments_tile(chunk, rows, down, x, sums):
-    """The mean and the sum of squared deviations of a tile's rows, per channel."""
-    tile, low, high, start, stride, width, count, rest = _tile(chunk, rows, down, x.shape[0], x.shape[1])
-    flat, mean, squares = x.reshape(-1), sums[tile, 0, low:high], sums[tile, 1, low:high]
-    total, centre = stack_block(x)[:width], stack_block(x)[:width]
-    for i in range(width):
-        total[i] = 0
-    for r in range(count + 1):
-        row = flat[start + r * stride : start + r * stride + (width if r < count else rest)]
-        for i in range(row.size):
-            total[i] += row[i]
-    _fold(total, mean)
-    inverse = typed(mean[0], mean.size / (count * width + rest))
-    for j in range(mean.size):
-        mean[j] *= inverse
-    _repeat(mean, centre)
-    for i in range(width):
-        total[i] = 0
-    for r in range(count + 1):
-        row = flat[start + r * stride : start + r * stride + (width if r < count else rest)]
-        for i in range(row.size):
-            total[i] += (row[i] - centre[i]) * (row[i] - centre[i])
-    _fold(total, squares)
+def _forward_tile(chunk, sweeps, rows, x, gamma, beta, eps, skip, rectify, scratch, mean, var, y):
+    m, c = x.shape
+    first, size, low, high = _tile(chunk, rows, m, c)
+    if sweeps == _BOTH:
+        _moments(x, first, size, low, high, mean, var)
+        for j in range(low, high):
+            var[j] /= typed(var[0], m)
+    if sweeps == _SUMS:
+        at = 2 * chunk * c
+        _moments(x, first, size, low, high, scratch[at : at + c], scratch[at + c : at + 2 * c])
+        return
+    _normalise(x, first, size, low, high, gamma, beta, mean, var, eps, skip, rectify, y)
 
 
 @kernel
-def _gradient_sums_tile(chunk, rows, down, x, mean, dy, sums):
-    """The sums of dy and of dy * (x - mean) over a tile's rows, per channel."""
-    tile, low, high, start, stride, width, count, rest = _tile(chunk, rows, down, x.shape[0], x.shape[1])
-    flat_x, flat_dy = x.reshape(-1), dy.reshape(-1)
-    total, moment, centre = stack_block(x)[:width], stack_block(x)[:width], stack_block(x)[:width]
-    _repeat(mean[low:high], centre)
-    for i in range(width):
-        total[i] = moment[i] = 0
-    for r in range(count + 1):
-        at = start + r * stride
-        end = at + (width if r < count else rest)
-        row, slope = flat_x[at:end], flat_dy[at:end]
-        for i in range(row.size):
-            total[i] += slope[i]
-            moment[i] += slope[i] * (row[i] - centre[i])
-    _fold(total, sums[tile, 0, low:high])
-    _fold(moment, sums[tile, 1, low:high])
+def _moments(x, first, size, low, high, mean, squares):
+    """The mean and the sum of squared deviations of a tile's rows, for the channels from low to high."""
+    c = x.shape[1]
+    stride, end, count, rest = _long_rows(c, size, high)
+    wide = stack_block(x)
+    zero, inverse = four_times(spread(x, 0.0)), typed(wide[0], 1.0 / size)
+    for group in range(low, end, _WIDE):
+        n = min(_WIDE, end - group)
+        channels = min(n, c)
+        own, own_squares = mean[group : group + channels], squares[group : group + channels]
+        at, sums = first * c + group, zero
+        for _ in range(count):
+            sums = add_four(sums, load_four(x, at, n))
+            at += stride
+        if rest > 0:
+            sums = add_four(sums, load_four(x, at, rest))
+        store_four(wide, 0, _WIDE, sums)
+        _fold(wide[:n], own)
+        for j in range(channels):
+            own[j] *= inverse
+            wide[j] = -own[j]
+        _repeat(wide[:channels], wide[:n])
+        centre = load_four(wide, 0, _WIDE)
+        at, sums, errors = first * c + group, zero, zero
+        for _ in range(count):
+            steps = add_four(load_four(x, at, n), centre)
+            sums, errors = multiply_add_four(steps, steps, sums), add_four(errors, steps)
+            at += stride
+        if rest > 0:
+            steps = first_of_four(rest, add_four(load_four(x, at, rest), centre), zero)
+            sums, errors = multiply_add_four(steps, steps, sums), add_four(errors, steps)
+        store_four(wide, 0, _WIDE, sums)
+        _fold(wide[:n], own_squares)
+        store_four(wide, 0, _WIDE, errors)
+        error = wide[_WIDE : _WIDE + channels]
+        _fold(wide[:n], error)
+        for j in range(channels):  # what rounding did to the mean
+            own[j] += error[j] * inverse
+            own_squares[j] -= error[j] * error[j] * inverse
 
 
 @kernel
-def _normalise_tile(chunk, rows, down, x, gamma, beta, mean, var, eps, y):
-    tile, low, high, start, stride, width, count, rest = _tile(chunk, rows, down, x.shape[0], x.shape[1])
-    flat_x, flat_y = x.reshape(-1), y.reshape(-1)
-    centre, factor, offset = stack_block(x)[:width], stack_block(x)[:width], stack_block(x)[:width]
-    for j in range(high - low):
-        factor[j] = gamma[low + j] / math.sqrt(np.float64(var[low + j]) + eps)
-    _repeat(factor[: high - low], factor)
-    _repeat(mean[low:high], centre)
-    _repeat(beta[low:high], offset)
-    for r in range(count + 1):
-        at = start + r * stride
-        end = at + (width if r < count else rest)
-        row, out = flat_x[at:end], flat_y[at:end]
-        for i in range(row.size):
-            out[i] = _along(row[i], centre[i], factor[i], offset[i])
+def _normalise(x, first, size, low, high, gamma, beta, mean, var, eps, skip, rectify, y):
+    c = x.shape[1]
+    stride, end, count, rest = _long_rows(c, size, high)
+    wide = stack_block(x)
+    for group in range(low, end, _WIDE):
+        n = min(_WIDE, end - group)
+        centre, factor, offset = _affine(wide, group, min(n, c), n, gamma, beta, mean, var, eps)
+        at = first * c + group
+        for r in range(count + (rest > 0)):
+            left = n if r < count else rest
+            out = multiply_add_four(add_four(load_four(x, at, left), centre), factor, offset)
+            if skip.size > 0:
+                out = add_four(out, load_four(skip, at, left))
+            if rectify:
+                out = where_positive_four(out, out)
+            store_four(y, at, left, out)
+            at += stride
 
 
 @kernel
-def _input_gradient_tile(chunk, rows, down, x, gamma, mean, var, eps, dy, share, dgamma, dbeta, dx):
-    """dx = factor * dy + ((x - mean) * slope + offset); `share` is 1 / M where mean and var depend on x, else 0."""
-    tile, low, high, start, stride, width, count, rest = _tile(chunk, rows, down, x.shape[0], x.shape[1])
-    flat_x, flat_dy, flat_dx = x.reshape(-1), dy.reshape(-1), dx.reshape(-1)
-    centre, factor = stack_block(x)[:width], stack_block(x)[:width]
-    slope, offset = stack_block(x)[:width], stack_block(x)[:width]
-    channels = high - low
+def _merge(m, rows, scratch, mean, var):
+    """The moments of all tiles' rows from those of each; all tiles but the last have `rows` rows."""
+    c = mean.size
+    tiles = -(-m // rows)
+    last = spread(mean, (m - (tiles - 1) * rows) / rows)
+    share, size = spread(mean, rows / m), spread(mean, float(rows))
+    zero, minus = spread(mean, 0.0), spread(mean, -1.0)
+    for j in range(0, c, LANES):
+        n = c - j
+        shift = multiply(load(scratch, j, n), minus)
+        total = zero
+        for tile in range(tiles - 1):
+            total = add(total, add(load(scratch, 2 * tile * c + j, n), shift))
+        at = 2 * (tiles - 1) * c + j
+        total = multiply(multiply_add(add(load(scratch, at, n), shift), last, total), share)
+        store(mean, j, n, add(load(scratch, j, n), total))
+        centre = multiply(load(mean, j, n), minus)
+        within, between = zero, zero
+        for tile in range(tiles - 1):
+            step = add(load(scratch, 2 * tile * c + j, n), centre)
+            between = multiply_add(step, step, between)
+            within = add(within, load(scratch, 2 * tile * c + c + j, n))
+        step = add(load(scratch, at, n), centre)
+        between = multiply_add(multiply(step, step), last, between)
+        within = add(within, load(scratch, at + c, n))
+        store(var, j, n, multiply(multiply_add(between, size, within), spread(mean, 1.0 / m)))
+
+
+@kernel
+def _add_tiles(tiles, scratch, var, eps, dgamma, dbeta):
+    c = var.size
+    for j in range(0, c, LANES):
+        n = c - j
+        total, moment = spread(var, 0.0), spread(var, 0.0)
+        for tile in range(tiles):
+            total = add(total, load(scratch, 2 * tile * c + j, n))
+            moment = add(moment, load(scratch, 2 * tile * c + c + j, n))
+        store(dbeta, j, n, total)
+        store(dgamma, j, n, moment)
+    for j in range(c):
+        dgamma[j] *= _inverse(var[j], eps)
+
+
+@kernel
+def _backward_tile(chunk, sweeps, rows, x, gamma, beta, mean, var, eps, rectify, share, dy, scratch, dx, dgamma, dbeta):
+    m, c = x.shape
+    first, size, low, high = _tile(chunk, rows, m, c)
+    if sweeps == _BOTH:
+        _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, dy, dbeta, dgamma)
+        for j in range(low, high):
+            dgamma[j] *= _inverse(var[j], eps)
+    if sweeps == _SUMS:
+        at = 2 * chunk * c
+        totals, moments = scratch[at : at + c], scratch[at + c : at + 2 * c]
+        _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, dy, totals, moments)
+        return
+    _input_gradient(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, share, dy, dgamma, dbeta, dx)
+
+
+@kernel
+def _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, dy, totals, moments):
+    """The sums of dy and of dy * (x - mean) over a tile's rows."""
+    c = x.shape[1]
+    stride, end, count, rest = _long_rows(c, size, high)
+    wide, zero = stack_block(x), four_times(spread(x, 0.0))
+    for group in range(low, end, _WIDE):
+        n = min(_WIDE, end - group)
+        channels = min(n, c)
+        centre, factor, offset = _affine(wide, group, channels, n, gamma, beta, mean, var, eps)
+        at, total, moment = first * c + group, zero, zero
+        for r in range(count + (rest > 0)):
+            left = n if r < count else rest
+            steps, given = add_four(load_four(x, at, left), centre), load_four(dy, at, left)
+            if rectify:
+                given = where_positive_four(multiply_add_four(steps, factor, offset), given)
+            total, moment = add_four(total, given), multiply_add_four(given, steps, moment)
+            at += stride
+        store_four(wide, 0, _WIDE, total)
+        _fold(wide[:n], totals[group : group + channels])
+        store_four(wide, 0, _WIDE, moment)
+        _fold(wide[:n], moments[group : group + channels])
+
+
+@kernel
+def _input_gradient(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, share, dy, dgamma, dbeta, dx):
+    """dx = factor * dy + ((x - mean) * slope + rise)."""
+    c = x.shape[1]
+    stride, end, count, rest = _long_rows(c, size, high)
+    wide = stack_block(x)
+    for group in range(low, end, _WIDE):
+        n = min(_WIDE, end - group)
+        channels = min(n, c)
+        centre, factor, offset = _affine(wide, group, channels, n, gamma, beta, mean, var, eps)
+        slopes, rises = wide[3 * _WIDE : 3 * _WIDE + n], wide[4 * _WIDE : 4 * _WIDE + n]
+        for j in range(channels):
+            along = np.float64(wide[_WIDE + j]) * share
+            slopes[j] = -along * _inverse(var[group + j], eps) * dgamma[group + j]
+            rises[j] = -along * dbeta[group + j]
+        _repeat(slopes[:channels], slopes)
+        _repeat(rises[:channels], rises)
+        slope, rise = load_four(wide, 3 * _WIDE, _WIDE), load_four(wide, 4 * _WIDE, _WIDE)
+        at = first * c + group
+        for r in range(count + (rest > 0)):
+            left = n if r < count else rest
+            steps, given = add_four(load_four(x, at, left), centre), load_four(dy, at, left)
+            if rectify:
+                given = where_positive_four(multiply_add_four(steps, factor, offset), given)
+            store_four(dx, at, left, multiply_add_four(given, factor, multiply_add_four(steps, slope, rise)))
+            at += stride
+
+
+@kernel
+def _affine(wide, group, channels, n, gamma, beta, mean, var, eps):
+    """Return -mean, gamma / sqrt(var + eps) and beta of a group's channels, repeated; `wide` holds them."""
+    centre, factor, offset = wide[:n], wide[_WIDE : _WIDE + n], wide[2 * _WIDE : 2 * _WIDE + n]
     for j in range(channels):
-        inverse = 1.0 / math.sqrt(np.float64(var[low + j]) + eps)
-        along = gamma[low + j] * inverse
-        factor[j] = along
-        slope[j] = -along * share * inverse * dgamma[low + j]
-        offset[j] = -along * share * dbeta[low + j]
-    _repeat(mean[low:high], centre)
+        centre[j] = -mean[group + j]
+        factor[j] = gamma[group + j] * _inverse(var[group + j], eps)
+        offset[j] = beta[group + j]
+    _repeat(centre[:channels], centre)
     _repeat(factor[:channels], factor)
-    _repeat(slope[:channels], slope)
     _repeat(offset[:channels], offset)
-    for r in range(count + 1):
-        at = start + r * stride
-        end = at + (width if r < count else rest)
-        row, given, out = flat_x[at:end], flat_dy[at:end], flat_dx[at:end]
-        for i in range(row.size):
-            out[i] = factor[i] * given[i] + _along(row[i], centre[i], slope[i], offset[i])
+    return load_four(wide, 0, _WIDE), load_four(wide, _WIDE, _WIDE), load_four(wide, 2 * _WIDE, _WIDE)
 
 
 @exact
-def _along(x, centre, factor, offset):
-    return (x - centre) * factor + offset
+def _inverse(var, eps):
+    return 1.0 / math.sqrt(np.float64(var) + eps)
 
 
 @kernel
 def _grid(m, c):
-    """Return the rows of a tile, the tiles down the rows, and the tiles across the channels."""
-    rows = max(_MIN_ROWS, CHUNK // min(c, BLOCK))
-    return rows, -(-m // rows), -(-c // BLOCK)
+    """Return the rows of a tile, and how many tiles there are: all rows of _WIDE channels, or some rows of all."""
+    if m * c < SMALL or (m <= min(_FEW_ROWS, 4 * c) and c >= 2 * _WIDE):
+        return m, -(-c // _WIDE)
+    rows = max(_MIN_ROWS, CHUNK // c)
+    return rows, -(-m // rows)
 
 
 @kernel
-def _tile(chunk, rows, down, m, c):
-    """Return a tile's number down the rows, its channels from low to high, and how its elements lie in the flat array.
+def _tile(chunk, rows, m, c):
+    """Return a tile's first row and their number, and its channels from low to high."""
+    if rows == m:
+        return 0, m, chunk * _WIDE, min((chunk + 1) * _WIDE, c)
+    first = chunk * rows
+    return first, min(rows, m - first), 0, c
 
-    These are `count` long rows of `width` elements, `stride` apart from `start` on, and one shorter row of `rest`.
-    """
-    tile, low = chunk % down, chunk // down * BLOCK
-    high = min(low + BLOCK, c)
-    first, size = tile * rows, min(rows, m - tile * rows)
-    if 2 * c > _FOLD:
-        return tile, low, high, first * c + low, c, high - low, size, 0
-    folded = _FOLD // c
-    return tile, low, high, first * c, folded * c, folded * c, size // folded, size % folded * c
+
+@kernel
+def _long_rows(c, size, high):
+    """Return how `size` rows are read: distance and end of long rows, their number, and what remains after them."""
+    if 2 * c > _WIDE:
+        return c, high, size, 0
+    folded = _WIDE // c
+    return folded * c, folded * c, size // folded, size % folded * c
 
 
 @kernel

@@ -4,9 +4,9 @@ Window (p, q) starts at pixel (p * stride - top, q * stride - left), where `padd
 part inside the image.
 
 An element of y is made of the pixels in its window, a row of dx of the rows of windows that see it. Where every element
-is written exactly once, the last vector of an odd number of channels may overlap the one before it; the gradients of
-overlapping windows add up in the row, which stays in L1, and the last vector is masked. So are channels fewer than a
-vector's lanes.
+is written exactly once, the last vector of an odd number of channels may overlap the one before it; gradients of
+overlapping windows that are not 3 wide add up in the row, which stays in L1, and the last vector is masked. So are
+channels fewer than a vector's lanes.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -16,6 +16,7 @@ from ._jit import kernel
 from ._lanes import LANES, MASKS_ARE_FREE, add, larger, load, load_pair, multiply, pair, spread, store, where_equal
 from ._math import CHUNK
 from ._parallel import run
+from ._threes import are_threes, avg_back_threes, avg_threes, extent, max_back_threes, max_threes
 
 
 @kernel
@@ -39,10 +40,19 @@ def _max_rows(chunk, rows, x, size, stride, padding, index, y):
         r0, r1 = max(0, -top), min(size[0], h - top)
         first, last = 0, 0  # windows taken by two
         if _by_two(c, size) and r1 - r0 == 2:
-            first, last = _complete_pairs(w, stride[1], padding[1], y.shape[2])
+            first, last = _complete_windows(w, 2, stride[1], padding[1], y.shape[2])
+            last -= (last - first) % 2
             start = ((row // y.shape[1] * h + top) * w - padding[1]) * c
             for q in range(first, last, 2):
                 _max_pair(x, start + q * stride[1] * c, stride[1] * c, w * c, index, (row * y.shape[2] + q) * c, c, y)
+        if size[0] == size[1] == 3:
+            first, last = _complete_windows(w, 3, stride[1], padding[1], y.shape[2])
+            begin = (row // y.shape[1] * h + top) * w * c
+            for q in range(y.shape[2]):
+                if q <= first or q >= last:  # those from `first` to `last` at once, others alone
+                    count = last - first if q == first < last else 1
+                    max_threes(x, begin, r0, r1, stride[1], padding[1], q, count, index, row, y)
+            continue
         for q in range(y.shape[2]):
             if first <= q < last:
                 continue
@@ -61,11 +71,6 @@ def _max_rows(chunk, rows, x, size, stride, padding, index, y):
                     best, place = larger(best, place, value, spread(index, tap + size[1]))
                     value = load(x, corner + below + c, c)
                     best, place = larger(best, place, value, spread(index, tap + size[1] + 1))
-                elif r1 - r0 == 3 and s1 - s0 == 3:
-                    for r in range(3):
-                        for s in range(3):
-                            value = load(x, corner + r * below + s * c, c)
-                            best, place = larger(best, place, value, spread(index, tap + r * size[1] + s))
                 else:
                     for r in range(r0, r1):
                         for s in range(s0, s1):
@@ -83,11 +88,10 @@ def _by_two(c, size):
 
 
 @kernel
-def _complete_pairs(w, stride, padding, count):
-    """Return the first of the 2x2 windows that lie inside a row of w pixels, and the end of an even number of them."""
+def _complete_windows(w, wide, stride, padding, count):
+    """Return the first of the windows that lie inside a row of w pixels, and their end."""
     first = (padding + stride - 1) // stride
-    last = min(count, (w - 2 + padding) // stride + 1)
-    return first, first + max(0, last - first) // 2 * 2
+    return first, max(first, min(count, (w - wide + padding) // stride + 1))
 
 
 @kernel
@@ -146,9 +150,12 @@ def _max_back_rows(chunk, rows, index, dy, size, stride, padding, dx):
                     for s in range(s0, s1):
                         store(dx, pixel + s * c, c, where_equal(place, spread(index, tap + s), value))
             continue
-        # One thread, (64, 16, 16, 64), 3x3 stride 2: 180-240 us; 460 with the sum of each pixel in registers
+        above = min(p_last + 1, (size[0] - r_last + stride[0] - 1) // stride[0])  # rows of windows that see this row
+        if are_threes(size, stride) and above > 0:
+            max_back_threes(index, dy, windows, above, stride, padding[1], r_last, row, dx)
+            continue
         _clear(row * w * c, w * c, c, dx)
-        for back in range(min(p_last + 1, (size[0] - r_last + stride[0] - 1) // stride[0])):
+        for back in range(above):
             tap = (r_last + back * stride[0]) * size[1]
             for q in range(q_count):
                 left = q * stride[1] - padding[1]
@@ -156,12 +163,6 @@ def _max_back_rows(chunk, rows, index, dy, size, stride, padding, dx):
                 window, pixel = windows + (q - back * q_count) * c, (row * w + left) * c
                 for at in range(0, c, LANES):
                     place, value = load(index, window + at, c - at), load(dy, window + at, c - at)
-                    if s1 - s0 == 3:
-                        for s in range(3):
-                            share = where_equal(place, spread(index, tap + s0 + s), value)
-                            to = pixel + (s0 + s) * c + at
-                            store(dx, to, c - at, add(load(dx, to, c - at), share))
-                        continue
                     for s in range(s0, s1):
                         share = where_equal(place, spread(index, tap + s), value)
                         to = pixel + s * c + at
@@ -219,25 +220,28 @@ def _avg_rows(chunk, rows, x, size, stride, padding, count_include_pad, y):
     for row in range(chunk * rows, min((chunk + 1) * rows, y.shape[0] * y.shape[1])):
         top = row % y.shape[1] * stride[0] - padding[0]
         r0, r1 = max(0, -top), min(size[0], h - top)
-        tall = _extent(top, size[0], h, padding[0] if count_include_pad else 0)
+        tall = extent(top, size[0], h, padding[0] if count_include_pad else 0)
+        first, last = 0, 0
+        if r1 - r0 == size[0] == size[1] == 3:
+            first, last = _complete_windows(w, 3, stride[1], padding[1], y.shape[2])
+            start = ((row // y.shape[1] * h + top) * w + first * stride[1] - padding[1]) * c
+            out = (row * y.shape[2] + first) * c
+            avg_threes(x, start + r0 * w * c, stride[1], w * c, 1.0 / (3 * tall), out, last - first, c, y)
         for q in range(y.shape[2]):
+            if first <= q < last:
+                continue
             left = q * stride[1] - padding[1]
             s0, s1 = max(0, -left), min(size[1], w - left)
-            wide = _extent(left, size[1], w, padding[1] if count_include_pad else 0)
+            wide = extent(left, size[1], w, padding[1] if count_include_pad else 0)
             share = spread(x, 1.0 / (tall * wide))
             start = ((row // y.shape[1] * h + top) * w + left) * c
             out = (row * y.shape[2] + q) * c
             for channel in range(0, c, LANES):
                 at = min(channel, last_channel)
                 total = spread(x, 0.0)
-                if r1 - r0 == 3 and s1 - s0 == 3:
-                    for r in range(3):
-                        for s in range(3):
-                            total = add(total, load(x, start + ((r0 + r) * w + s0 + s) * c + at, c))
-                else:
-                    for r in range(r0, r1):
-                        for s in range(s0, s1):
-                            total = add(total, load(x, start + (r * w + s) * c + at, c))
+                for r in range(r0, r1):
+                    for s in range(s0, s1):
+                        total = add(total, load(x, start + (r * w + s) * c + at, c))
                 store(y, out + at, c, multiply(total, share))
 
 
@@ -273,41 +277,34 @@ def _avg_back_rows(chunk, rows, dy, size, stride, padding, count_include_pad, dx
         if apart:
             if gaps or r_last >= size[0]:
                 _clear(row * w * c, w * c, c, dx)
-            tall = _extent(p_last * stride[0] - padding[0], size[0], h, border_h)
+            tall = extent(p_last * stride[0] - padding[0], size[0], h, border_h)
             for q in range(q_count if r_last < size[0] else 0):
                 left = q * stride[1] - padding[1]
                 s0, s1 = max(0, -left), min(size[1], w - left)
-                share = spread(dx, 1.0 / (tall * _extent(left, size[1], w, border_w)))
+                share = spread(dx, 1.0 / (tall * extent(left, size[1], w, border_w)))
                 for channel in range(0, c, LANES):
                     at = min(channel, last_channel)
                     value = multiply(load(dy, windows + q * c + at, c), share)
                     for s in range(s0, s1):
                         store(dx, (row * w + left + s) * c + at, c, value)
             continue
+        above = min(p_last + 1, (size[0] - r_last + stride[0] - 1) // stride[0])
+        if are_threes(size, stride) and above > 0:
+            avg_back_threes(dy, windows, above, p_last, size[0], stride, padding, (border_h, border_w), row, dx)
+            continue
         _clear(row * w * c, w * c, c, dx)
-        for back in range(min(p_last + 1, (size[0] - r_last + stride[0] - 1) // stride[0])):
-            tall = _extent((p_last - back) * stride[0] - padding[0], size[0], h, border_h)
+        for back in range(above):
+            tall = extent((p_last - back) * stride[0] - padding[0], size[0], h, border_h)
             for q in range(q_count):
                 left = q * stride[1] - padding[1]
                 s0, s1 = max(0, -left), min(size[1], w - left)
-                share = spread(dx, 1.0 / (tall * _extent(left, size[1], w, border_w)))
+                share = spread(dx, 1.0 / (tall * extent(left, size[1], w, border_w)))
                 window, pixel = windows + (q - back * q_count) * c, (row * w + left) * c
                 for at in range(0, c, LANES):
                     value = multiply(load(dy, window + at, c - at), share)
-                    if s1 - s0 == 3:
-                        for s in range(3):
-                            to = pixel + (s0 + s) * c + at
-                            store(dx, to, c - at, add(load(dx, to, c - at), value))
-                        continue
                     for s in range(s0, s1):
                         to = pixel + s * c + at
                         store(dx, to, c - at, add(load(dx, to, c - at), value))
-
-
-@kernel
-def _extent(start, size, pixels, border):
-    """How many places count along one axis of the window that begins at `start`."""
-    return min(start + size, pixels + border) - max(start, -border)
 
 
 @kernel

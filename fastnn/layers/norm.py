@@ -95,13 +95,19 @@ class BatchNorm(Layer):
         }
 
     def _forward(self, x: Array) -> Array:
+        return self.normalised(x)
+
+    def normalised(self, x: Array, skip: Array | None = None, rectify: bool = False) -> Array:
+        """The output for checked x, plus `skip` of the same shape, and through ReLU: see `_fusion.py`."""
         y = self._outputs.take(x.shape, self.dtype)
         rows, out = self._rows(x), self._rows(y)
+        added = rows[:0] if skip is None else self._rows(skip)
         mean, var = self._array("used_mean"), self._states["used_var"]
         gamma, beta = self.gamma, self.beta
         self._own_statistics = self.training
         if self.training:
-            self._ops.batch_norm_forward(rows, gamma, beta, self.eps, self._space(rows), mean, var, out)
+            space = self._space(rows)
+            self._ops.batch_norm_forward(rows, gamma, beta, self.eps, added, rectify, space, mean, var, out)
             if self._follows and len(rows) > 1:
                 self._ops.batch_norm_follow(
                     len(rows), self.momentum, mean, var, self._states["running_mean"], self._states["running_var"]
@@ -109,7 +115,7 @@ class BatchNorm(Layer):
         else:
             running = self._states["running_mean"], self._states["running_var"]
             mean[:], var[:] = running  # for backward
-            self._ops.batch_norm_inference(rows, gamma, beta, *running, self.eps, out)
+            self._ops.batch_norm_inference(rows, gamma, beta, *running, self.eps, added, rectify, out)
         return y
 
     def _recall(self, x: ArrayLike) -> None:
@@ -121,16 +127,22 @@ class BatchNorm(Layer):
 
     def _backward(self, dy: Array) -> Array:
         assert self.inputs is not None
+        return self.gradient(self.inputs, dy)
+
+    def gradient(self, x: Array, dy: Array, rectified: bool = False) -> Array:
+        """dx, after `normalised` of x without skip; sets dgamma and dbeta. dy: of ReLU's output, if `rectified`."""
         dx = self._gradients.take(dy.shape, self.dtype)
-        rows, out = self._rows(self.inputs), self._rows(dx)
+        rows, out = self._rows(x), self._rows(dx)
         ops = self._ops
         backward = ops.batch_norm_backward if self._own_statistics else ops.batch_norm_inference_backward
         backward(
             rows,
             self.gamma,
+            self.beta,
             self._array("used_mean"),
             self._array("used_var"),
             self.eps,
+            rectified,
             self._rows(dy),
             self._space(rows),
             out,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -189,23 +189,31 @@ class Residual(Layer):
         y = x
         for layer in self.layers:
             y = layer.forward(y)
-        if y.shape != x.shape:
-            raise ValueError(f"Residual: layers must keep the shape {x.shape} of x, got {y.shape}")
+        return self.sum(x, y)
+
+    def sum(self, x: Array, y: Array) -> Array:
+        """The output for x, of which the layers have made y."""
+        self.check_shape(x, y)
         return self._sum(x, y, self._outputs)
 
+    def check_shape(self, x: Array, y: Array) -> None:
+        """Raise ValueError unless y can be added to x."""
+        if y.shape != x.shape:
+            raise ValueError(f"Residual: layers must keep the shape {x.shape} of x, got {y.shape}")
+
     def _backward(self, dy: Array) -> Array | None:
-        skip = self._first_trained() if not self.needs_input_gradient else -1
+        return self.gradient(self.layers, dy, self.needs_input_gradient)
+
+    def gradient(self, layers: Sequence[Layer], dy: Array, wanted: bool) -> Array | None:
+        """dx, if `wanted`, after a forward through `layers`: the own ones, or those as a model's steps run them."""
+        first = next((i for i, layer in enumerate(layers) if layer.parameter_names), len(layers))
         dx: Array | None = dy
-        for number in reversed(range(len(self.layers))):
-            layer = self.layers[number]
-            layer.needs_input_gradient = number > skip
+        for number in reversed(range(len(layers))):
+            layer = layers[number]
+            layer.needs_input_gradient = wanted or number > first
             if dx is not None:
                 dx = layer.backward(dx)
         return None if dx is None else self._sum(dy, dx, self._gradients)
-
-    def _first_trained(self) -> int:
-        """Place of the first layer with parameters: it and those before it need no input gradient."""
-        return next((i for i, layer in enumerate(self.layers) if layer.parameter_names), len(self.layers))
 
     def _sum(self, a: Array, b: Array, buffer: Buffer) -> Array:
         total = buffer.take(a.shape, self.dtype)

@@ -135,8 +135,9 @@ class Standardize(Layer):
     def _forward(self, x: Array) -> Array:
         self._made()
         y, s = self._outputs.take(x.shape, self.dtype), self._states
+        rows = self._rows(x)
         self._ops.batch_norm_inference(
-            self._rows(x), s["factor"], s["zeros"], s["mean"], s["ones"], 0.0, self._rows(y)
+            rows, s["factor"], s["zeros"], s["mean"], s["ones"], 0.0, rows[:0], False, self._rows(y)
         )
         return y
 
@@ -144,9 +145,8 @@ class Standardize(Layer):
         assert self.inputs is not None
         dx, rows, s = self._gradients.take(dy.shape, self.dtype), self._rows(self.inputs), self._states
         space = self.scratch.take(int(self._ops.batch_norm_scratch_size(*rows.shape)), self.dtype)
-        self._ops.batch_norm_inference_backward(
-            rows, s["factor"], s["mean"], s["ones"], 0.0, self._rows(dy), space, self._rows(dx), *s["unused"]
-        )
+        constants = s["factor"], s["zeros"], s["mean"], s["ones"], 0.0, False
+        self._ops.batch_norm_inference_backward(rows, *constants, self._rows(dy), space, self._rows(dx), *s["unused"])
         return dx
 
     def _rows(self, x: Array) -> Array:

@@ -9,6 +9,9 @@
 
 Ioffe and Szegedy 2015, arXiv:1502.03167. Where mean and variance are constants (inference),
 dx = gamma / sqrt(var + eps) * dy.
+
+`skip` (M, C), maybe of size 0, is added to y. With `rectify`, y is then max(y, 0), and dy counts where y is positive;
+the backward functions know no skip.
 """
 
 import numpy as np
@@ -22,7 +25,16 @@ def batch_norm_scratch_size(m: int, c: int) -> int:
 
 
 def batch_norm_forward(
-    x: Array, gamma: Array, beta: Array, eps: float, scratch: Array, mean: Array, var: Array, y: Array
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    eps: float,
+    skip: Array,
+    rectify: bool,
+    scratch: Array,
+    mean: Array,
+    var: Array,
+    y: Array,
 ) -> None:
     """Training: mean (C,) and biased var (C,) of x (M, C), and the normalised y (M, C)."""
     np.mean(x, axis=0, out=mean)
@@ -32,8 +44,7 @@ def batch_norm_forward(
     mean += error
     y -= error
     np.mean(y * y, axis=0, out=var)
-    y *= gamma / np.sqrt(var + eps)
-    y += beta
+    _scale(gamma, beta, var, eps, skip, rectify, y)
 
 
 def batch_norm_follow(
@@ -50,9 +61,11 @@ def batch_norm_follow(
 def batch_norm_backward(
     x: Array,
     gamma: Array,
+    beta: Array,
     mean: Array,
     var: Array,
     eps: float,
+    rectify: bool,
     dy: Array,
     scratch: Array,
     dx: Array,
@@ -62,6 +75,8 @@ def batch_norm_backward(
     """dx (M, C), dgamma (C,) and dbeta (C,) from dy (M, C), through the batch's own mean and variance."""
     inverse = 1 / np.sqrt(var + eps)
     xhat = (x - mean) * inverse
+    if rectify:
+        dy = _passed(xhat, gamma, beta, dy)
     np.sum(dy, axis=0, out=dbeta)
     np.sum(dy * xhat, axis=0, out=dgamma)
     xhat *= dgamma / len(x)
@@ -70,19 +85,30 @@ def batch_norm_backward(
     dx *= gamma * inverse
 
 
-def batch_norm_inference(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float, y: Array) -> None:
+def batch_norm_inference(
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    mean: Array,
+    var: Array,
+    eps: float,
+    skip: Array,
+    rectify: bool,
+    y: Array,
+) -> None:
     """y (M, C) = gamma * (x - mean) / sqrt(var + eps) + beta, with mean (C,) and var (C,) given."""
     np.subtract(x, mean, out=y)
-    y *= gamma / np.sqrt(var + eps)
-    y += beta
+    _scale(gamma, beta, var, eps, skip, rectify, y)
 
 
 def batch_norm_inference_backward(
     x: Array,
     gamma: Array,
+    beta: Array,
     mean: Array,
     var: Array,
     eps: float,
+    rectify: bool,
     dy: Array,
     scratch: Array,
     dx: Array,
@@ -91,6 +117,23 @@ def batch_norm_inference_backward(
 ) -> None:
     """The gradients of `batch_norm_inference`: mean and var are constants."""
     inverse = 1 / np.sqrt(var + eps)
+    xhat = (x - mean) * inverse
+    if rectify:
+        dy = _passed(xhat, gamma, beta, dy)
     np.sum(dy, axis=0, out=dbeta)
-    np.sum(dy * ((x - mean) * inverse), axis=0, out=dgamma)
+    np.sum(dy * xhat, axis=0, out=dgamma)
     np.multiply(dy, gamma * inverse, out=dx)
+
+
+def _scale(gamma: Array, beta: Array, var: Array, eps: float, skip: Array, rectify: bool, y: Array) -> None:
+    y *= gamma / np.sqrt(var + eps)
+    y += beta
+    if skip.size:
+        y += skip
+    if rectify:
+        y[y <= 0] = 0
+
+
+def _passed(xhat: Array, gamma: Array, beta: Array, dy: Array) -> Array:
+    """dy where ReLU passes it."""
+    return np.where(gamma * xhat + beta <= 0, 0, dy)
