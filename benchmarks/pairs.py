@@ -1,8 +1,8 @@
 """How one row is measured: the results proven equal, then both sides in turn, round after round.
 
 Worker threads of BLAS and OpenMP spin after their work (OpenBLAS's for 2^26 ticks: 106 ms on a Zen 4) and would halve
-the speed of whoever comes next on two cores, and a machine's clock and neighbours change by the second. So each round gives
-every side one short block, after a pause and a warm-up, and a row's ratio is the median of its rounds' ratios.
+the speed of whoever comes next on two cores, and a machine's clock and neighbours change by the second. So each round
+gives every side one short block, after a pause and a warm-up, and a row's ratio is the median of its rounds' ratios.
 """
 
 from __future__ import annotations
