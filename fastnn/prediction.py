@@ -93,7 +93,7 @@ class ImageReader:
         both.paste(prepared, (original.width + _GAP, (height - prepared.height) // 2))
         content = io.BytesIO()
         both.save(content, "PNG")
-        path = Path(file).with_suffix(PREPARED)
+        path = Path(file + PREPARED)  # a.png and a.jpg have one each
         try:
             _files.replace(path, content.getvalue())
         except OSError as error:

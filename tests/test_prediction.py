@@ -203,14 +203,14 @@ def test_show_writes_the_prepared_image_beside_the_original(run, colours, tmp_pa
     image(tmp_path / "more" / "a.png", size=(300, 100))
     result = run("predict", colours, "more", "--show")
     assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines()[-1] == "prepared: more/a.prepared.png"
-    with Image.open(tmp_path / "more" / "a.prepared.png") as shown:
+    assert result.stdout.splitlines()[-1] == "prepared: more/a.png.prepared.png"
+    with Image.open(tmp_path / "more" / "a.png.prepared.png") as shown:
         assert shown.size == (300 + 8 + 46 * 8, 46 * 6)
         assert shown.getpixel((10, 150)) == RED  # the original in the middle of its height
         np.testing.assert_allclose(shown.getpixel((400, 10)), RED, atol=2)
     again = run("predict", colours, "more", "--json")
     assert len(json.loads(again.stdout)) == 1  # the picture is no image to predict
-    assert sorted(path.name for path in (tmp_path / "more").iterdir()) == ["a.png", "a.prepared.png"]
+    assert sorted(path.name for path in (tmp_path / "more").iterdir()) == ["a.png", "a.png.prepared.png"]
 
 
 def test_show_where_nothing_can_be_written(run, colours, tmp_path, monkeypatch):
@@ -218,7 +218,7 @@ def test_show_where_nothing_can_be_written(run, colours, tmp_path, monkeypatch):
     monkeypatch.setattr("os.replace", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     result = run("predict", colours, "a.png", "--show")
     assert result.exit_code == 1
-    assert result.stderr.splitlines() == ["fastnn: a.prepared.png: cannot be written: No space left on device"]
+    assert result.stderr.splitlines() == ["fastnn: a.png.prepared.png: cannot be written: No space left on device"]
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 

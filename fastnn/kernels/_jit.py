@@ -245,7 +245,8 @@ class LinkError(RuntimeError):
     cause: BaseException | None = None
 
     def __str__(self) -> str:
-        return f"a kernel could not be compiled: {type(self.cause).__name__}: {self.cause}"
+        reason = str(self.cause).partition("\n")[0]
+        return f"a kernel could not be compiled: {type(self.cause).__name__}: {reason}"
 
 
 @ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
