@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ._jit import kernel
-from ._lanes import LANES, add, load, multiply_add, pair, store, where_positive
+from ._lanes import LANES, MASKS_ARE_FREE, add, load, multiply_add, pair, store, where_positive
 
 
 @kernel
@@ -16,6 +16,13 @@ def four_times(a):
 @kernel
 def load_four(array, at, n):
     """The elements from `at` on; beyond `n` of them zeros."""
+    if not MASKS_ARE_FREE and n >= 4 * LANES:  # known to be whole: no branch for each vector
+        return (
+            load(array, at, LANES),
+            load(array, at + LANES, LANES),
+            load(array, at + 2 * LANES, LANES),
+            load(array, at + 3 * LANES, LANES),
+        )
     return (
         load(array, at, n),
         load(array, at + LANES, n - LANES),
@@ -27,6 +34,12 @@ def load_four(array, at, n):
 @kernel
 def store_four(array, at, n, four):
     """Write the first `n` elements of `four` from `at` on."""
+    if not MASKS_ARE_FREE and n >= 4 * LANES:
+        store(array, at, LANES, four[0])
+        store(array, at + LANES, LANES, four[1])
+        store(array, at + 2 * LANES, LANES, four[2])
+        store(array, at + 3 * LANES, LANES, four[3])
+        return
     store(array, at, n, four[0])
     store(array, at + LANES, n - LANES, four[1])
     store(array, at + 2 * LANES, n - 2 * LANES, four[2])
