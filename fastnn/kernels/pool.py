@@ -27,7 +27,11 @@ def max_pool2d_forward(x, size, stride, padding, index, y):
     size 0: skipped.
     """
     rows = _rows(x.size, y)
-    run(_max_rows, -(-y.shape[0] * y.shape[1] // rows), x.size, (rows, x, size, stride, padding, index, y))
+    chunks = -(-y.shape[0] * y.shape[1] // rows)
+    if size[0] == size[1] == 3:
+        run(_max_rows_of_threes, chunks, x.size, (rows, x, stride, padding, index, y))
+    else:
+        run(_max_rows, chunks, x.size, (rows, x, size, stride, padding, index, y))
 
 
 @kernel
@@ -45,14 +49,6 @@ def _max_rows(chunk, rows, x, size, stride, padding, index, y):
             start = ((row // y.shape[1] * h + top) * w - padding[1]) * c
             for q in range(first, last, 2):
                 _max_pair(x, start + q * stride[1] * c, stride[1] * c, w * c, index, (row * y.shape[2] + q) * c, c, y)
-        if size[0] == size[1] == 3:
-            first, last = _complete_windows(w, 3, stride[1], padding[1], y.shape[2])
-            begin = (row // y.shape[1] * h + top) * w * c
-            for q in range(y.shape[2]):
-                if q <= first or q >= last:  # those from `first` to `last` at once, others alone
-                    count = last - first if q == first < last else 1
-                    max_threes(x, begin, r0, r1, stride[1], padding[1], q, count, index, row, y)
-            continue
         for q in range(y.shape[2]):
             if first <= q < last:
                 continue
@@ -79,6 +75,21 @@ def _max_rows(chunk, rows, x, size, stride, padding, index, y):
                 store(y, out + at, c, best)
                 if index.size > 0:
                     store(index, out + at, c, place)
+
+
+@kernel
+def _max_rows_of_threes(chunk, rows, x, stride, padding, index, y):
+    """The same for 3x3 windows."""
+    _, h, w, c = x.shape
+    first, last = _complete_windows(w, 3, stride[1], padding[1], y.shape[2])
+    for row in range(chunk * rows, min((chunk + 1) * rows, y.shape[0] * y.shape[1])):
+        top = row % y.shape[1] * stride[0] - padding[0]
+        r0, r1 = max(0, -top), min(3, h - top)
+        begin = (row // y.shape[1] * h + top) * w * c
+        for q in range(y.shape[2]):
+            if q <= first or q >= last:  # those from `first` to `last` at once, others alone
+                count = last - first if q == first < last else 1
+                max_threes(x, begin, r0, r1, stride[1], padding[1], q, count, index, row, y)
 
 
 @kernel
@@ -113,16 +124,19 @@ def _max_pair(x, start, apart, below, index, out, c, y):
 def max_pool2d_backward(index, dy, size, stride, padding, dx):
     """dx (N, H, W, C) = dy (N, P, Q, C) added at the pixel that `index` names in each window, else 0."""
     rows = _rows(dx.size, dx)
-    run(_max_back_rows, -(-dx.shape[0] * dx.shape[1] // rows), dx.size, (rows, index, dy, size, stride, padding, dx))
+    chunks, args = -(-dx.shape[0] * dx.shape[1] // rows), (rows, index, dy, size, stride, padding, dx)
+    if stride[0] >= size[0] and stride[1] >= size[1]:
+        run(_max_back_rows, chunks, dx.size, args)
+    else:
+        run(_max_back_overlapping_rows, chunks, dx.size, args)
 
 
 @kernel
 def _max_back_rows(chunk, rows, index, dy, size, stride, padding, dx):
-    """A chunk of `rows` rows of dx, counted through all images."""
+    """A chunk of `rows` rows of dx, counted through all images, where at most one window sees a pixel."""
     _, h, w, c = dx.shape
     p_count, q_count = dy.shape[1:3]
     last_channel = max(0, c - LANES)
-    apart = stride[0] >= size[0] and stride[1] >= size[1]
     by_two = _by_two(c, size)
     gaps = stride[1] > size[1] or q_count * stride[1] - padding[1] < w
     for row in range(chunk * rows, min((chunk + 1) * rows, dx.shape[0] * dx.shape[1])):
@@ -130,26 +144,36 @@ def _max_back_rows(chunk, rows, index, dy, size, stride, padding, dx):
         p_last = min(lower // stride[0], p_count - 1)
         r_last = lower - p_last * stride[0]
         windows = (row // h * p_count + p_last) * q_count * c  # where the last row of windows that sees this row lies
-        if apart:  # at most one window sees a pixel: each window is read once
-            if gaps or r_last >= size[0]:
-                _clear(row * w * c, w * c, c, dx)
-            if by_two and stride[1] == 2 and r_last < size[0]:
-                _max_back_pairs(index, dy, windows, q_count, stride[1], padding[1], 2 * r_last, row, dx)
-                continue
-            for q in range(q_count if r_last < size[0] else 0):
-                left = q * stride[1] - padding[1]
-                s0, s1 = max(0, -left), min(size[1], w - left)
-                for channel in range(0, c, LANES):
-                    at = min(channel, last_channel)
-                    place, value = load(index, windows + q * c + at, c), load(dy, windows + q * c + at, c)
-                    tap, pixel = r_last * size[1], (row * w + left) * c + at
-                    if s1 - s0 == 2:  # most common: gradient of (64, 14, 14, 32) in 86 us, 131 with the loop
-                        store(dx, pixel + s0 * c, c, where_equal(place, spread(index, tap + s0), value))
-                        store(dx, pixel + (s0 + 1) * c, c, where_equal(place, spread(index, tap + s0 + 1), value))
-                        continue
-                    for s in range(s0, s1):
-                        store(dx, pixel + s * c, c, where_equal(place, spread(index, tap + s), value))
+        if gaps or r_last >= size[0]:
+            _clear(row * w * c, w * c, c, dx)
+        if by_two and stride[1] == 2 and r_last < size[0]:
+            _max_back_pairs(index, dy, windows, q_count, stride[1], padding[1], 2 * r_last, row, dx)
             continue
+        for q in range(q_count if r_last < size[0] else 0):
+            left = q * stride[1] - padding[1]
+            s0, s1 = max(0, -left), min(size[1], w - left)
+            for channel in range(0, c, LANES):
+                at = min(channel, last_channel)
+                place, value = load(index, windows + q * c + at, c), load(dy, windows + q * c + at, c)
+                tap, pixel = r_last * size[1], (row * w + left) * c + at
+                if s1 - s0 == 2:  # most common: gradient of (64, 14, 14, 32) in 86 us, 131 with the loop
+                    store(dx, pixel + s0 * c, c, where_equal(place, spread(index, tap + s0), value))
+                    store(dx, pixel + (s0 + 1) * c, c, where_equal(place, spread(index, tap + s0 + 1), value))
+                    continue
+                for s in range(s0, s1):
+                    store(dx, pixel + s * c, c, where_equal(place, spread(index, tap + s), value))
+
+
+@kernel
+def _max_back_overlapping_rows(chunk, rows, index, dy, size, stride, padding, dx):
+    """The same for windows that overlap."""
+    _, h, w, c = dx.shape
+    p_count, q_count = dy.shape[1:3]
+    for row in range(chunk * rows, min((chunk + 1) * rows, dx.shape[0] * dx.shape[1])):
+        lower = row % h + padding[0]
+        p_last = min(lower // stride[0], p_count - 1)
+        r_last = lower - p_last * stride[0]
+        windows = (row // h * p_count + p_last) * q_count * c
         above = min(p_last + 1, (size[0] - r_last + stride[0] - 1) // stride[0])  # rows of windows that see this row
         if are_threes(size, stride) and above > 0:
             max_back_threes(index, dy, windows, above, stride, padding[1], r_last, row, dx)
