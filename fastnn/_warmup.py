@@ -53,11 +53,11 @@ def run(case: str, kind: str, backend: Backend = "numba") -> None:
 
 def missing(case: str, kind: str) -> list[tuple[str, float]]:
     """Run the case and compile what calls in other shapes get to; return all that was compiled, with the seconds."""
-    from fastnn.kernels import _jit
+    from fastnn.kernels import _jit, _slots
 
     before = len(_jit.compilations)
     run(case, kind)
-    _jit.link_all()
+    _slots.fill_all()
     return _jit.compilations[before:]
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastnn.kernels import _cache, _jit
+from fastnn.kernels import _cache
 from fastnn.kernels._jit import kernel
 from fastnn.kernels._parallel import run as run_chunks
+from fastnn.kernels._slots import LinkError
 
 PROJECT = Path(__file__).parents[1]
 PROGRAM = """
@@ -149,7 +150,7 @@ def test_a_task_is_compiled_when_a_call_gets_to_it():
 
 @pytest.mark.parametrize(
     ("error", "seen"),
-    [(MemoryError("full"), _jit.LinkError), (KeyboardInterrupt(), KeyboardInterrupt)],
+    [(MemoryError("full"), LinkError), (KeyboardInterrupt(), KeyboardInterrupt)],
     ids=["error", "Ctrl-C"],
 )
 def test_an_error_while_a_task_is_compiled_is_raised(monkeypatch, error, seen):
@@ -164,7 +165,7 @@ def test_an_error_while_a_task_is_compiled_is_raised(monkeypatch, error, seen):
         with pytest.raises(seen) as caught:
             _write_in_chunks(True, 2.0, y)
     assert y.tolist() == [0, 0, 0]
-    if seen is _jit.LinkError:
+    if seen is LinkError:
         assert str(caught.value) == "a kernel could not be compiled: MemoryError: full"
     _write_in_chunks(True, 2.0, y)
     assert y.tolist() == [2, 2, 2]

@@ -14,9 +14,10 @@ from numba import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from ._jit import emit_call, kernel
+from ._jit import kernel
 from ._simd import PAIRS
 from ._simd import RELU as RELU_FLAG
+from ._slots import emit_call
 from .activation import RELU, activate_span
 
 

@@ -29,7 +29,7 @@ from numba.core.dispatcher import _FunctionCompiler
 from numba.core.registry import CPUDispatcher, cpu_target
 from numba.core.typing.templates import make_concrete_template
 
-from . import _cache
+from . import _cache, _slots
 
 OPTIONS: dict[str, Any] = {
     "_nrt": False,  # no reference counts: kernels allocate nothing, and what would does not compile
@@ -46,8 +46,6 @@ EXACT = OPTIONS | {"fastmath": {"contract"}, "forceinline": True}
 _kernels: dict[str, _Dispatcher] = {}
 _primitives: dict[str, Primitive] = {}
 Need = tuple[str, Any]  # a task's name and argument types, or a primitive's symbol and None
-# Each task's address, 0 while it is not linked, in memory that compiled code finds under the task's symbol.
-_slots: dict[int, tuple[ctypes.c_int64, _Dispatcher, Any]] = {}
 
 # What this process compiled, and the seconds without those of what was compiled within.
 compilations: list[tuple[str, float]] = []
@@ -227,13 +225,11 @@ class _Dispatcher(CPUDispatcher):  # type: ignore[misc]
         return self._bodies[tuple(sig)][0]
 
     def slot(self, arguments: Any) -> str:
-        """The symbol of the address of the task for these argument types, which the linker then knows."""
+        """The symbol of the slot of the task for these argument types, which the linker then knows."""
         symbol = f"fastnn_{self.name}_{_cache.short_hash(arguments)}"
         with global_compiler_lock:
             if arguments not in self._tasks:
-                self._tasks[arguments] = slot = ctypes.c_int64(0)
-                _slots[ctypes.addressof(slot)] = slot, self, arguments
-                llvm.add_symbol(symbol, ctypes.addressof(slot))
+                self._tasks[arguments] = _slots.new(symbol, lambda: self.link(arguments))
         return symbol
 
     def link(self, arguments: Any) -> None:
@@ -245,66 +241,9 @@ class _Dispatcher(CPUDispatcher):  # type: ignore[misc]
                 self._tasks[arguments].value = _publish(symbol, compile_it, "llvm_func_name")
 
     def emit_address(self, context: Any, builder: Any, arguments: Any, link: bool = True) -> Any:
-        """Emit the address of the task for these argument types, 0 where it is not linked.
-
-        link: when the code first gets here; where that fails the operation raises. Not for tasks.
-        """
-        symbol, module = self.slot(arguments), builder.module
+        """Emit the address of the task for these argument types: see `_slots.emit_address`."""
         context.active_code_library.needs.add((self.name, arguments))
-        if symbol not in module.globals:
-            ir.GlobalVariable(module, _I64, symbol)
-        slot = module.globals[symbol]
-        if link:
-            with builder.if_then(builder.icmp_signed("==", builder.load(slot), ir.Constant(_I64, 0)), likely=False):
-                linker = cgutils.get_or_insert_function(module, ir.FunctionType(_I64, [_I64]), _LINKER)
-                failed = builder.call(linker, [builder.ptrtoint(slot, _I64)])
-                for code, error in enumerate((LinkError, KeyboardInterrupt), 1):
-                    with builder.if_then(builder.icmp_signed("==", failed, ir.Constant(_I64, code)), likely=False):
-                        context.call_conv.return_user_exc(builder, error, ())
-        return builder.load(slot)
-
-
-def emit_call(context: Any, builder: Any, address: Any, arguments: Any, values: Any) -> None:
-    """Emit the call of the task at an address with values of the types `arguments`."""
-    function_type = context.call_conv.get_function_type(types.none, arguments)
-    # A result and an exception: none come.
-    unused = [cgutils.alloca_once(builder, kind.pointee) for kind in function_type.args[:2]]
-    parts = context.get_arg_packer(arguments).as_arguments(builder, values)
-    builder.call(builder.inttoptr(address, function_type.as_pointer()), [*unused, *parts])
-
-
-class LinkError(RuntimeError):
-    """A task could not be compiled: an error in a kernel, or no memory."""
-
-    cause: BaseException | None = None
-
-    def __str__(self) -> str:
-        reason = str(self.cause).partition("\n")[0]
-        return f"a kernel could not be compiled: {type(self.cause).__name__}: {reason}"
-
-
-@ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
-def _link_slot(address: int) -> int:
-    """What compiled code calls when it gets to a task that is not there; 0 when it is, 1 or 2: see `emit_address`."""
-    _, dispatcher, arguments = _slots[address]
-    try:
-        dispatcher.link(arguments)
-    except KeyboardInterrupt:
-        return 2
-    except BaseException as error:
-        LinkError.cause = error
-        return 1
-    return 0
-
-
-_I64, _LINKER = ir.IntType(64), "fastnn_link"
-llvm.add_symbol(_LINKER, ctypes.cast(_link_slot, ctypes.c_void_p).value)
-
-
-def link_all() -> None:
-    """Load or compile all tasks of the operations that were called, whether a call got to them or not."""
-    for _, dispatcher, arguments in list(_slots.values()):
-        dispatcher.link(arguments)
+        return _slots.emit_address(context, builder, self.slot(arguments), link)
 
 
 class Primitive:

@@ -17,8 +17,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._jit import emit_call
 from ._pool import LIMIT, emit_pool_address, launch
+from ._slots import emit_call
 
 # Work (multiply-adds / 16, or elements moved) below which one thread is faster than waking a second.
 SMALL = 32768
