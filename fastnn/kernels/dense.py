@@ -202,9 +202,8 @@ def _packed_block(packed, like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, c_row, b
                 i0, i1 = group * m // groups, (group + 1) * m // groups
                 from_a = a + (i0 * a_row + k0 * a_k) * size
                 at_a, at_row, at_k = packed_a, a_packed_row, 1
-                if (a_k == 1 and a_row * size % ALIASED != 0) or (
-                    SMALL_PANEL and a_row == 1 and k <= SHALLOW and a_k * size % ALIASED != 0
-                ):
+                lies_well = SMALL_PANEL and max(a_row, a_k) * size % ALIASED != 0
+                if lies_well and (a_k == 1 or a_row == 1 and k <= SHALLOW):
                     at_a, at_row, at_k = from_a, a_row, a_k
                 elif a_k == 1:
                     copy(like, i1 - i0, depth, from_a, a_row, packed_a, a_packed_row)
