@@ -11,9 +11,10 @@ from checks.memory import guarded_end, guarded_start
 from hypothesis import given
 
 from fastnn import kernels, reference
+from fastnn.kernels._memory import WAYS
 from fastnn.kernels._simd import MAX_ROWS
 from fastnn.kernels._windows import complete
-from fastnn.kernels.conv import ALIASED, WAYS, image_parts, is_winograd, panel_of
+from fastnn.kernels.conv import ALIASED, image_parts, is_winograd, panel_of
 from fastnn.kernels.weights import at_once
 
 

@@ -14,6 +14,8 @@ from numba.np.arrayobj import populate_array
 from ._jit import Primitive
 from ._simd import PAIRS, VECTOR_BYTES, Emitter, call, lanes
 
+WAYS = 8  # cache lines that a set of L1 holds; all that are a multiple of 4 KB apart fall into one
+
 
 def _emit_transpose(
     emit: Emitter, masked: bool, source: Any, source_row: Any, to: Any, to_row: Any, rows: Any, columns: Any

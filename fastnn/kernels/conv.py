@@ -19,7 +19,7 @@ from math import gcd
 
 from ._epilogue import activate, prepare, tile_flags
 from ._jit import kernel
-from ._memory import address, copy, stack, transpose
+from ._memory import WAYS, address, copy, stack, transpose
 from ._parallel import run
 from ._simd import ACCUMULATE, MAX_ROWS, VECTOR_BYTES, VECTORS, gemm
 from ._windows import CHUNKS, bands, complete, inside
@@ -31,7 +31,7 @@ from .winograd import winograd, winograd_scratch_size, winograd_weight_gradient
 
 SHORT_ROW = 12  # complete pixels, below which products go across images
 OUTPUTS, DENSE = 512, 64 << 10  # from which, and bytes of weights from which a copy of them pays
-WAYS, ALIASED = 8, 2048  # of L1's sets; bytes that images are a multiple of apart, whose pixels share few sets
+ALIASED = 2048  # bytes that images are a multiple of apart, whose pixels share few sets of L1
 NEAR, LINE = 512 << 10, 64  # bytes of a copy of images with a line between them
 HEAVY = 1 << 20  # bytes of weights that stay in L2 beside the image: half of it on server cores
 PANEL = VECTORS * VECTOR_BYTES

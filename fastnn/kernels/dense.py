@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ._epilogue import activate, prepare, tile_flags
 from ._jit import kernel
-from ._memory import address, copy, one, stack, transpose
+from ._memory import WAYS, address, copy, one, stack, transpose
 from ._parallel import run
 from ._simd import ACCUMULATE, MAX_ROWS, VECTOR_BYTES, VECTORS, gemm
 
@@ -25,7 +25,7 @@ PACKED_A, PACKED_B = GROUP * (DEPTH * 4 + LINE), DEPTH * COLUMNS
 SMALL_PANEL = DEPTH * PANEL <= 20 << 10  # L1 holds a panel of B beside a tile's rows of A: not with AVX-512
 SHALLOW = 128  # columns of A up to which it stays where it is, not transposed, beside small panels
 ALIASED = 256  # rows that are a multiple of so many bytes apart lie in few sets of L1
-WAYS, PAGE = 8, 4096  # lines that a set of L1 holds, and bytes after which the next line of the same set lies
+PAGE = 4096  # bytes after which the next line of the same set of L1 lies
 AT_ONCE = 16  # rows of B that are copied panel by panel
 WIDE = 1792  # bytes of a row from which the rows of a tile or a panel evict each other from the caches
 FEW, HEAVY = 64, 256 << 10  # samples up to which, and bytes of weights from which, forward cuts the inner sum
