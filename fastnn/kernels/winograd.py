@@ -1,26 +1,30 @@
-"""Winograd's F(2x2, 3x3): 3x3 convolutions of stride 1 with 16 instead of 36 multiplications for 2x2 outputs.
+"""Winograd's F(4x4, 3x3): 3x3 convolutions of stride 1 with 36 instead of 144 multiplications for 4x4 outputs.
 
-Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, arXiv:1509.09308. Along one axis, with inputs
-d0..d3, two outputs are d * g for a kernel g of 3 taps, and three gradients are d * z for 2 output gradients z:
+Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, arXiv:1509.09308. A kernel, a row of outputs
+and one of inputs are polynomials; a product of two is known from its values at as many points as it has coefficients.
+Along one axis, with 6 inputs d, 4 outputs y and 3 taps g, and z the gradient of y:
 
-    products   (d0-d2) g0    (d1+d2) (g0+g1+g2)/2    (d2-d1) (g0-g1+g2)/2    (d3-d1) g2    of which the outputs are sums
-    products   (d0-d2) z0    (d1+d2) (z0+z1)         (d2-d1) (z0-z1)         (d3-d1) z1    of which the gradients are
+    y = A^T [(G g) * (B^T d)]     gradient of g = G^T [(A z) * (B^T d)]     A, G: values at the points, B: interpolation
 
-Both axes together: a tile of 4x4 inputs becomes 16 numbers per channel, number i of all tiles and channels a matrix,
-and the convolution 16 matrix products (tiles x C) @ (C x K), whose results are transformed back. Tiles overlap by two
-pixels. The input gradient is the same convolution with flipped, transposed weights. Sums are shorter than the direct
-ones, so rounding is no worse; but an infinite input makes NaN of its whole tile.
+Both axes together: a tile of 6x6 inputs becomes 36 numbers per channel, number i of all tiles and channels a matrix,
+and the convolution 36 matrix products (tiles x C) @ (C x K), whose results are transformed back. Tiles overlap by two
+pixels. The input gradient is the same convolution with flipped, transposed weights. An infinite input makes NaN of its
+whole tile. With pairs of bf16, whose rounding errors the larger transform would multiply, F(2x2, 3x3): 16 instead of 36.
 
-The transforms are straight-line vector code over the channels, emitted from their matrices into one primitive.
+The transforms are vector code over the channels, emitted from their matrices into one primitive.
 """
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import prod
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._epilogue import activate, tile_flags
@@ -30,63 +34,83 @@ from ._parallel import run
 from ._simd import ACCUMULATE, PAIRS, RELU, VECTOR_BYTES, VECTORS, Emitter, call, gemm
 
 CHUNKS = 8  # for the thread pool; each has a block of its own in the scratch array
-# Elements of a block's transformed inputs and outputs, which L2 holds beside some of the weights. Anything from 48 to
-# 192 K is as fast: (64, 16, 16, 64) to 64 channels forward 3.1-3.5 ms, (64, 8, 8, 128) to 128 2.8-2.9.
-BLOCK = 64 << 10
+# Elements of a block's transformed inputs and outputs, which L2 holds beside some of the weights.
+BLOCK = 96 << 10
 FEWEST, MOST = 24, 96  # tiles of a block
 COLUMNS = 64  # output channels of a chunk of the weight gradient
-LINE = 16  # elements between the 16 matrices, so that their rows lie in different sets of L1
+LINE = 16  # elements between the matrices, so that their rows lie in different sets of L1
 PANEL = VECTORS * VECTOR_BYTES  # bytes in a row of a panel of columns; a product reads one panel after another
 
 INPUT, OUTPUT, WEIGHTS, GRADIENT, SUMS = range(5)
 PAIRED = INPUT, WEIGHTS, GRADIENT  # operands of products
-# The matrix L of out = L in L^T, and whether the image is the source (1) or the target (2), or neither
-_TRANSFORMS: dict[int, tuple[list[list[float]], int]] = {
-    INPUT: ([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, -1, 0, 1]], 1),
-    OUTPUT: ([[1, 1, 1, 0], [0, 1, -1, 1]], 2),
-    WEIGHTS: ([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], 0),
-    GRADIENT: ([[1, 0], [1, 1], [1, -1], [0, 1]], 1),
-    SUMS: ([[1, 0.5, 0.5, 0], [0, 0.5, -0.5, 0], [0, 0.5, 0.5, 1]], 0),
-}
+IMAGES = {INPUT: "source", GRADIENT: "source", OUTPUT: "to"}  # which side of a transform is an image
+# Points beside infinity. Largest error of float32 relative to the largest result, 64 channels: 2.5e-6, weight gradient
+# 2.7e-6; with 2 and -2 in place of the last two 5.9e-6 and 8.9e-6. Point 1 is number 1 (see ONES).
+_POINTS = {4: (0, 1, -1, Fraction(1, 2), -2), 2: (0, 1, -1)}
+
+
+def _matrices(outputs: int) -> dict[int, Any]:
+    """Return the matrix L of each transform out = L in L^T (Toom and Cook; Lavin and Gray, section 4)."""
+    points, taps = _POINTS[outputs], 3
+
+    def values(count: int) -> Any:
+        """A polynomial's values at the points from its `count` coefficients; at infinity, the last of these."""
+        return np.array([[Fraction(p) ** i for i in range(count)] for p in points] + [[0] * (count - 1) + [1]])
+
+    others = [[q for q in points if q != p] for p in points]
+    scales = [prod(Fraction(p - q) for q in rest) for p, rest in zip(points, others, strict=True)]
+    weights = values(taps) / np.array([*scales, Fraction(1)])[:, None]
+    rows = []
+    for roots in [*others, list(points)]:
+        row = [Fraction(1)]
+        for q in roots:  # times x - q
+            row = [low - q * high for low, high in zip([Fraction(0), *row], [*row, Fraction(0)], strict=True)]
+        rows.append(row + [Fraction(0)] * (outputs + taps - 1 - len(row)))
+    exact = {INPUT: np.array(rows), OUTPUT: values(outputs).T, WEIGHTS: weights, GRADIENT: values(outputs), SUMS: weights.T}
+    return {kind: matrix.astype(float).tolist() for kind, matrix in exact.items()}
 
 
 def _combine(emit: Emitter, factors: list[float], vectors: list[Any]) -> Any:
-    """Emit the sum of factors * vectors: one multiplication for all factors of a size."""
-    total = None
-    for size in sorted({abs(f) for f in factors if f}, reverse=True):
-        terms = sorted((-f, i) for i, f in enumerate(factors) if abs(f) == size)
-        part = vectors[terms[0][1]]  # a positive one: every row has one of each size
-        for minus, i in terms[1:]:
-            part = emit.builder.fsub(part, vectors[i]) if minus > 0 else emit.builder.fadd(part, vectors[i])
-        if size != 1:
-            part = emit.builder.fmul(part, emit.splat(size))
-        total = part if total is None else emit.builder.fadd(total, part)
+    """Emit the sum of factors * vectors, those with factors of one size first: rows of opposite points share them."""
+    builder, total = emit.builder, None
+    for size in sorted({abs(f) for f in factors if f}, key=lambda size: (size != 1, size)):
+        plus = [v for f, v in zip(factors, vectors, strict=True) if f == size]
+        minus = [v for f, v in zip(factors, vectors, strict=True) if f == -size]
+        first, second, sign = (plus, minus, size) if plus else (minus, plus, -size)
+        part = first[0]
+        for vector in first[1:]:
+            part = builder.fadd(part, vector)
+        for vector in second:
+            part = builder.fsub(part, vector)
+        if total is None:
+            total = part if sign == 1 else builder.fmul(part, emit.splat(sign))
+        else:
+            total = builder.fadd(total, part) if sign == 1 else emit.fma(part, emit.splat(sign), total)
     return total
 
 
-def _emit_transform(emit: Emitter, kind: int, masked: bool, arguments: dict[str, Any]) -> None:
-    """Emit one transform of one vector of channels; with `emit.pairs` of two, which become pairs. Strides in bytes."""
-    builder, (matrix, image) = emit.builder, _TRANSFORMS[kind]
+def _emit_transform(emit: Emitter, kind: int, outputs: int, masked: bool, arguments: dict[str, Any]) -> None:
+    """Emit one transform of one vector of channels; with `second` of two, which become pairs. Strides in bytes."""
+    builder, matrix, image = emit.builder, _matrices(outputs)[kind], IMAGES.get(kind)
     after, before = len(matrix), len(matrix[0])
-    sources = ["source", "second"] if emit.pairs and kind in PAIRED else ["source"]
+    sources = ["source", "second"] if "second" in arguments else ["source"]
+    lines = [cgutils.alloca_once(builder, ir.ArrayType(emit.vector, after * before)) for _ in sources]
 
-    def at(name: str, i: int, j: int) -> Any:
+    def at(name: str, i: Any, j: Any) -> Any:
         steps = "to" if name == "to" else "source"
-        down = builder.mul(arguments[f"{steps}_row"], emit.const(i))
-        along = builder.mul(arguments[f"{steps}_column"], emit.const(j))
+        down, along = builder.mul(arguments[f"{steps}_row"], i), builder.mul(arguments[f"{steps}_column"], j)
         return builder.add(builder.add(arguments[name], down), along)
 
-    def inside(axis: str, i: int) -> Any:
-        low = builder.icmp_signed("<=", arguments[f"{axis}0"], emit.const(i))
-        return builder.and_(low, builder.icmp_signed("<", emit.const(i), arguments[f"{axis}1"]))
+    def inside(axis: str, i: Any) -> Any:
+        low = builder.icmp_signed("<=", arguments[f"{axis}0"], i)
+        return builder.and_(low, builder.icmp_signed("<", i, arguments[f"{axis}1"]))
 
-    names = ("source", "second", "to")
-    lanes = {name: emit.mask(arguments[f"{name}_channels"]) if masked else None for name in names}
+    lanes = {name: emit.mask(arguments[f"{name}_channels"]) if masked else None for name in (*sources, "to")}
     nothing = ir.Constant(emit.mask_type, [0] * emit.lanes)
 
-    def mask(name: str, i: int, j: int) -> Any:
+    def mask(name: str, i: Any, j: Any) -> Any:
         """The lanes that exist: None for all, no lane of a pixel outside the image."""
-        if not masked or image != (2 if name == "to" else 1):
+        if not masked or image != ("to" if name == "to" else "source"):
             return lanes[name]
         rows = "second_row" if name == "second" else "row"
         return builder.select(builder.and_(inside(rows, i), inside("column", j)), lanes[name], nothing)
@@ -94,22 +118,30 @@ def _emit_transform(emit: Emitter, kind: int, masked: bool, arguments: dict[str,
     if image:
         # The new pixels of the tile below: memory brings them while this row of tiles is worked on. (64, 32, 32, 32) to
         # 32 channels, whose images lie in L3: 3.7 ms instead of 4.4.
-        first = before if image == 1 else after
-        for name in sources if image == 1 else ["to"]:
-            for i in (first, first + 1):
-                for j in (first - 2, first - 1):
-                    emit.prefetch(at(name, i, j), 0, image == 2)
-    halves = []
-    for name in sources:
-        columns = [[emit.load(at(name, i, j), 0, mask(name, i, j)) for i in range(before)] for j in range(before)]
-        halves.append([[_combine(emit, row, column) for row in matrix] for column in columns])
-    for i in range(after):
-        for j in range(after):
-            values = [_combine(emit, matrix[j], [column[i] for column in half]) for half in halves]
+        first = after if image == "to" else before
+        for name in ["to"] if image == "to" else sources:
+            for i in range(first, first + outputs):
+                for j in range(first - outputs, first):
+                    emit.prefetch(at(name, emit.const(i), emit.const(j)), 0, image == "to")
+    # Columns, then rows, in loops: a sixth of the code.
+    for name, line in zip(sources, lines, strict=True):
+        with cgutils.for_range(builder, emit.const(before)) as column:
+            j = column.index
+            vectors = [emit.load(at(name, emit.const(i), j), 0, mask(name, emit.const(i), j)) for i in range(before)]
+            for i, factors in enumerate(matrix):
+                builder.store(_combine(emit, factors, vectors), cgutils.gep_inbounds(
+                    builder, line, 0, builder.add(j, emit.const(i * before))))
+    with cgutils.for_range(builder, emit.const(after)) as row:
+        i = row.index
+        start = builder.mul(i, emit.const(before))
+        halves = [[builder.load(cgutils.gep_inbounds(builder, line, 0, builder.add(start, emit.const(j))))
+                   for j in range(before)] for line in lines]
+        for j, factors in enumerate(matrix):
+            values = [_combine(emit, factors, half) for half in halves]
             value = values[0] if len(values) == 1 else emit.pair(*values)
             if kind == OUTPUT:
                 value = builder.select(builder.fcmp_ordered("<", value, arguments["floor"]), arguments["floor"], value)
-            emit.store(value, at("to", i, j), 0, mask("to", i, j))
+            emit.store(value, at("to", i, emit.const(j)), 0, mask("to", i, emit.const(j)))
 
 
 _NAMES = ("channels", "source", "source_row", "source_column", "to", "to_row", "to_column", "row0", "row1", "column0",
@@ -126,32 +158,34 @@ def _make_vector(bits: int, pairs: bool, kind: int) -> Any:
         second_channels: Any, second_row0: Any, second_row1: Any,
     ) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            emit = Emitter(builder, bits, pairs)
+            emit = Emitter(builder, bits)
             arguments = dict(zip(_NAMES, values, strict=True))
+            if not (pairs and kind in PAIRED):
+                del arguments["second"]
             arguments["source_channels"] = arguments["to_channels"] = arguments["channels"]
             for name in ("source_row", "source_column", "to_row", "to_column"):
                 arguments[name] = builder.mul(arguments[name], emit.const(emit.bytes))
             relu = builder.icmp_signed("!=", builder.and_(arguments["flags"], emit.const(RELU)), emit.const(0))
             arguments["floor"] = builder.select(relu, emit.splat(0.0), emit.splat(float("-inf")))
-            matrix, image = _TRANSFORMS[kind]
+            outputs = 2 if pairs else 4
             whole = builder.icmp_signed(">=", arguments["channels"], emit.const(emit.lanes))
-            if image:
-                size = len(matrix) if image == 2 else len(matrix[0])
+            if kind in IMAGES:
+                size = outputs + 2 if kind == INPUT else outputs
                 rows = builder.sub(arguments["row1"], arguments["row0"])
                 columns = builder.sub(arguments["column1"], arguments["column0"])
                 inside = builder.icmp_signed("==", builder.add(rows, columns), emit.const(2 * size))
                 whole = builder.and_(whole, inside)
-            if pairs and kind in PAIRED:
+            if "second" in arguments:
                 also = builder.icmp_signed(">=", arguments["second_channels"], emit.const(emit.lanes))
                 whole = builder.and_(whole, also)
-                if image:
+                if kind in IMAGES:
                     rows = builder.sub(arguments["second_row1"], arguments["second_row0"])
                     whole = builder.and_(whole, builder.icmp_signed("==", rows, emit.const(size)))
             with builder.if_else(whole) as (then, otherwise):
                 with then:
-                    _emit_transform(emit, kind, False, arguments)
+                    _emit_transform(emit, kind, outputs, False, arguments)
                 with otherwise:
-                    _emit_transform(emit, kind, True, arguments)
+                    _emit_transform(emit, kind, outputs, True, arguments)
             return context.get_dummy_value()
 
         return types.void(*[types.intp] * len(_NAMES)), codegen
@@ -162,7 +196,7 @@ def _make_vector(bits: int, pairs: bool, kind: int) -> Any:
 def _make_transform(bits: int, pairs: bool = False) -> Any:
     size, width = bits // 8, VECTORS * VECTOR_BYTES // (bits // 8)
     step = VECTOR_BYTES // size
-    input_, output, weights, gradient, sums = (_make_vector(bits, pairs, kind) for kind in _TRANSFORMS)
+    input_, output, weights, gradient, sums = (_make_vector(bits, pairs, kind) for kind in range(5))
 
     def transform(
         kind: int, channels: int, source: int, source_row: int, source_column: int, to: int, to_row: int,
@@ -212,28 +246,46 @@ def _transform(
 
 
 def winograd_scratch_size(x_shape: Any, w_shape: Any, y_shape: Any) -> int:
-    """Return the number of elements that all three passes want as scratch."""
+    """Return the number of elements that all three passes want as scratch, of floats or of pairs."""
+    return max(_scratch_size(x_shape, w_shape, y_shape, outputs) for outputs in _POINTS)
+
+
+def _scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, outputs: int) -> int:
     c, k = w_shape[2:]
-    matrix, block = _matrix.py_func, min(k, COLUMNS)
-    tiles, _, _ = _blocks.py_func(y_shape, c, block)
-    chunks, parts = _parts.py_func(y_shape, k)
-    gradient = parts * _part_size.py_func(c, k) + 16 * chunks * (matrix(tiles, c) + matrix(tiles, block))
-    return int(max(gradient, _forward_size(y_shape, c, k), 9 * c * k + _forward_size(x_shape, k, c)))
+    matrix, block, count = _matrix.py_func, min(k, COLUMNS), (outputs + 2) ** 2
+    tiles, _, _ = _blocks.py_func(outputs, y_shape, c, block)
+    chunks, parts = _parts.py_func(outputs, y_shape, k)
+    gradient = parts * _part_size.py_func(count, c, k) + count * chunks * (matrix(tiles, c) + matrix(tiles, block))
+    forward, backward = _forward_size(outputs, y_shape, c, k), _forward_size(outputs, x_shape, k, c)
+    return int(max(gradient, forward, 9 * c * k + backward))
 
 
-def _forward_size(y_shape: Any, c: int, k: int) -> int:
+def _forward_size(outputs: int, y_shape: Any, c: int, k: int) -> int:
     """Return the elements for the transformed weights, and for a block of each chunk."""
-    tiles, _, chunks = _blocks.py_func(y_shape, c, k)
+    tiles, _, chunks = _blocks.py_func(outputs, y_shape, c, k)
     matrix = _matrix.py_func
-    return int(16 * (matrix(c, k) + chunks * (matrix(tiles, c) + matrix(tiles, k))))
+    return int((outputs + 2) ** 2 * (matrix(c, k) + chunks * (matrix(tiles, c) + matrix(tiles, k))))
 
 
 @kernel
-def _blocks(shape, c, k):
+def _outputs(like):
+    """Return how many outputs a tile has along an axis."""
+    return 4 // numbers(like)
+
+
+@kernel
+def _tiles_of(outputs, shape):
+    """Return how many tiles an image of (N, P, Q, ...) has down and across."""
+    return (shape[1] + outputs - 1) // outputs, (shape[2] + outputs - 1) // outputs
+
+
+@kernel
+def _blocks(outputs, shape, c, k):
     """Return tiles in a block, rows of tiles in a block, and chunks, for outputs (N, P, Q, ...)."""
-    down, across = shape[0] * ((shape[1] + 1) // 2), (shape[2] + 1) // 2
+    down, across = _tiles_of(outputs, shape)
+    down *= shape[0]
     chunks = _pieces(down, across, CHUNKS)
-    wanted = min(MOST, max(FEWEST, BLOCK // (16 * (c + k))))
+    wanted = min(MOST, max(FEWEST, BLOCK // ((outputs + 2) ** 2 * (c + k))))
     rows = min(max(1, wanted // across), (down + chunks - 1) // chunks)
     return rows * across, rows, chunks
 
@@ -249,7 +301,7 @@ def _pieces(down, across, most):
 
 @kernel
 def _matrix(rows, columns):
-    """Return the elements from one of 16 matrices to the next, its rows filled up to whole panels."""
+    """Return the elements from one of the matrices to the next, its rows filled up to whole panels."""
     return rows * ((columns + 31) // 32 * 32) + LINE
 
 
@@ -260,7 +312,7 @@ def winograd(like, x, w, b, padding, activation, alpha, scratch, y):
     like: an array of the products' elements. Those of pairs have half the terms: channel i goes with i + (C + 1) // 2.
     """
     c, k = x.shape[3], y.shape[3]
-    tiles, rows, chunks = _blocks(y.shape, c, k)
+    tiles, rows, chunks = _blocks(_outputs(like), y.shape, c, k)
     run(_weight_chunk, CHUNKS, 16 * c * k, (like, c, k, w, scratch))
     run(_chunk, chunks, y.size * c // 4, (like, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y))
 
@@ -268,10 +320,10 @@ def winograd(like, x, w, b, padding, activation, alpha, scratch, y):
 @kernel
 def _weight_chunk(chunk, like, c, k, w, to):
     """Transform the weights of some input channels, into panels of output channels."""
-    size, depth = like.itemsize, _terms(like, c)
+    size, depth, inputs = like.itemsize, _terms(like, c), _outputs(like) + 2
     width, matrix = PANEL // size, _matrix(depth, k)
     for i in range(chunk * depth // CHUNKS, (chunk + 1) * depth // CHUNKS):
-        _transform(like, WEIGHTS, k, w + i * k * size, 3 * c * k, c * k, to + i * width * size, 4 * matrix, matrix,
+        _transform(like, WEIGHTS, k, w + i * k * size, 3 * c * k, c * k, to + i * width * size, inputs * matrix, matrix,
                    depth * width, 0, 0, 0, 0, 0,
                    w + (i + depth) * k * size, k if i + depth < c else 0, 0, 0)  # fmt: skip
 
@@ -286,26 +338,29 @@ def _terms(like, count):
 def _chunk(chunk, like, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y):
     """The outputs of some rows of tiles, a block after another."""
     (images, p, q, k), c, size = y.shape, x.shape[3], x.itemsize
-    width, depth = PANEL // size, _terms(like, c)
+    width, depth, outputs = PANEL // size, _terms(like, c), _outputs(like)
+    inputs, (down, across) = outputs + 2, _tiles_of(outputs, y.shape)
+    count = inputs * inputs
     u_matrix, v_matrix, m_matrix = _matrix(depth, k), _matrix(tiles, depth), _matrix(tiles, k)
-    down, across = (p + 1) // 2, (q + 1) // 2
-    v = scratch + 16 * (u_matrix + chunk * (v_matrix + m_matrix)) * size
-    m = v + 16 * v_matrix * size
+    v = scratch + count * (u_matrix + chunk * (v_matrix + m_matrix)) * size
+    m = v + count * v_matrix * size
     first, stop = chunk * images * down // chunks, (chunk + 1) * images * down // chunks
     while first < stop:
         last = first + _share(stop - first, rows)
-        _tiles(like, INPUT, x, 0, depth, first, last, down, across, padding, 4, v, depth, width, v_matrix, 0,
+        _tiles(like, INPUT, x, 0, depth, first, last, down, across, padding, inputs, v, depth, width, v_matrix, 0,
                depth, c - depth, 0, 0)  # fmt: skip
-        for i in range(16):
-            for j in range(0, k, width):  # the bias belongs to every output of a tile, as product 5 does
+        for i in range(count):
+            # The bias belongs to every output of a tile, as the product at point 1 of both axes does.
+            bias = b if i == inputs + 1 else 0
+            for j in range(0, k, width):
                 gemm(like, (last - first) * across, min(width, k - j), 1, depth, v + i * v_matrix * size, depth, 0, 1,
                      scratch + (i * u_matrix + j * depth) * size, 0, width, m + (i * m_matrix + j) * size, k,
-                     b + j * size if i == 5 and b != 0 else 0, 0)  # fmt: skip
-        _tiles(like, OUTPUT, y, 0, k, first, last, down, across, (0, 0), 2, m, k, width, m_matrix,
+                     bias + j * size if bias != 0 else 0, 0)  # fmt: skip
+        _tiles(like, OUTPUT, y, 0, k, first, last, down, across, (0, 0), outputs, m, k, width, m_matrix,
                tile_flags(activation), 0, 0, 0, 0)  # fmt: skip
         for row in range(first, last):
-            n, h = row // down, row % down * 2
-            activate(x, activation, alpha, address(y, (n * p + h) * q * k), min(2, p - h) * q * k)
+            n, h = row // down, row % down * outputs
+            activate(x, activation, alpha, address(y, (n * p + h) * q * k), min(outputs, p - h) * q * k)
         first = last
 
 
@@ -324,22 +379,23 @@ def _tiles(like, kind, image, at, channels, first, last, down, across, padding, 
     An image has down x across tiles. step, panel, matrix: elements of the block between tiles, panels and matrices. The
     other half of a pair is `apart` channels further, of which `seconds` exist, or `rows_apart` rows, before `stop`.
     """
-    (_, height, width, c), size = image.shape, image.itemsize
+    (_, height, width, c), size, outputs = image.shape, image.itemsize, _outputs(like)
+    matrices = (outputs + 2) * matrix
     for row in range(first, last):
-        n, h = row // down, row % down * 2 - padding[0]
+        n, h = row // down, row % down * outputs - padding[0]
         h0, h1 = max(0, -h), min(reach, height - h)
         second = row + rows_apart
-        second_n, second_h = second // down, second % down * 2 - padding[0]
+        second_n, second_h = second // down, second % down * outputs - padding[0]
         second_h0, second_h1 = max(0, -second_h), min(reach, height - second_h)
         if rows_apart > 0 and second >= stop:
             second_h1 = second_h0
         for j in range(across):
-            v = 2 * j - padding[1]
+            v = outputs * j - padding[1]
             v0, v1 = max(0, -v), min(reach, width - v)
             pixel = address(image, ((n * height + h) * width + v) * c + at)
             source, to = (block, pixel) if kind == OUTPUT else (pixel, block)
-            source_row, source_column = (4 * matrix, matrix) if kind == OUTPUT else (width * c, c)
-            to_row, to_column = (width * c, c) if kind == OUTPUT else (4 * matrix, matrix)
+            source_row, source_column = (matrices, matrix) if kind == OUTPUT else (width * c, c)
+            to_row, to_column = (width * c, c) if kind == OUTPUT else (matrices, matrix)
             other = address(image, ((second_n * height + second_h) * width + v) * c + at + apart)
             _transform(like, kind, channels, source, source_row, source_column, to, to_row, to_column, panel,
                        h0, h1, v0, v1, flags, other, seconds, second_h0, second_h1)  # fmt: skip
@@ -352,59 +408,61 @@ def winograd_weight_gradient(like, x, dz, padding, scratch):
 
     Return how many parts there are, and the elements from one to the next.
     """
-    c, k = x.shape[3], dz.shape[3]
-    tiles, rows, _ = _blocks(dz.shape, c, min(k, COLUMNS))
-    chunks, parts = _parts(dz.shape, k)
+    c, k, outputs = x.shape[3], dz.shape[3], _outputs(like)
+    tiles, rows, _ = _blocks(outputs, dz.shape, c, min(k, COLUMNS))
+    chunks, parts = _parts(outputs, dz.shape, k)
     run(_part_chunk, chunks, dz.size * c // 4, (like, parts, rows, tiles, x, dz, padding, scratch))
-    return parts, _part_size(c, k)
+    return parts, _part_size((outputs + 2) * (outputs + 2), c, k)
 
 
 @kernel
-def _parts(shape, k):
+def _parts(outputs, shape, k):
     """Return chunks and parts: a chunk is the sum over one part of the tiles for COLUMNS output channels."""
     blocks = (k + COLUMNS - 1) // COLUMNS
-    parts = _pieces(shape[0] * ((shape[1] + 1) // 2), (shape[2] + 1) // 2, max(1, CHUNKS // blocks))
+    down, across = _tiles_of(outputs, shape)
+    parts = _pieces(shape[0] * down, across, max(1, CHUNKS // blocks))
     return parts * blocks, parts
 
 
 @kernel
-def _part_size(c, k):
-    """Return the elements of one part: 16 matrices (C, K), and db."""
-    return 16 * (c * k + (k + 15) // 16)
+def _part_size(count, c, k):
+    """Return the elements of one part: `count` matrices (C, K), and db."""
+    return count * c * k + (k + 15) // 16 * 16
 
 
 @kernel
 def _part_chunk(chunk, like, parts, rows, tiles, x, dz, padding, scratch):
     """The sums over one part for one block of output channels: dw (3, 3, C, K), then db (K,)."""
-    (images, p, q, k), c, size = dz.shape, x.shape[3], x.itemsize
+    (images, _, _, k), c, size, outputs = dz.shape, x.shape[3], x.itemsize, _outputs(like)
     part, at = chunk % parts, chunk // parts * COLUMNS
-    channels, width, down, across = min(COLUMNS, k - at), PANEL // size, (p + 1) // 2, (q + 1) // 2
-    v_matrix, z_matrix = _matrix(tiles, c), _matrix(tiles, min(k, COLUMNS))
-    sums = scratch + (part * _part_size(c, k) + at) * size
-    db = sums + 16 * c * k * size
-    v = scratch + (parts * _part_size(c, k) + 16 * chunk * (v_matrix + z_matrix)) * size
-    z = v + 16 * v_matrix * size
+    inputs, (down, across) = outputs + 2, _tiles_of(outputs, dz.shape)
+    channels, width, count = min(COLUMNS, k - at), PANEL // size, inputs * inputs
+    v_matrix, z_matrix, part_size = _matrix(tiles, c), _matrix(tiles, min(k, COLUMNS)), _part_size(count, c, k)
+    sums = scratch + (part * part_size + at) * size
+    db = sums + count * c * k * size
+    v = scratch + (parts * part_size + count * chunk * (v_matrix + z_matrix)) * size
+    z = v + count * v_matrix * size
     first, stop = part * images * down // parts, (part + 1) * images * down // parts
     flags = 0
     while first < stop:
         last = first + _share(stop - first, rows)
         down_block = _terms(like, last - first)  # pairs are of tiles, the other one so many rows further
-        middle, count = first + down_block, down_block * across
-        _tiles(like, INPUT, x, 0, c, first, middle, down, across, padding, 4, v, c, width, v_matrix, 0,
+        middle, terms = first + down_block, down_block * across
+        _tiles(like, INPUT, x, 0, c, first, middle, down, across, padding, inputs, v, c, width, v_matrix, 0,
                0, c, down_block, last)  # fmt: skip
-        _tiles(like, GRADIENT, dz, at, channels, first, middle, down, across, (0, 0), 2, z, width, count * width,
+        _tiles(like, GRADIENT, dz, at, channels, first, middle, down, across, (0, 0), outputs, z, width, terms * width,
                z_matrix, 0, 0, channels, down_block, last)  # fmt: skip
         for j in range(0, channels, width):
-            for i in range(16):
-                gemm(like, c, min(width, channels - j), 1, count, v + i * v_matrix * size, 1, 0, c,
-                     z + (i * z_matrix + j * count) * size, 0, width, sums + (i * c * k + j) * size, k,
+            for i in range(count):
+                gemm(like, c, min(width, channels - j), 1, terms, v + i * v_matrix * size, 1, 0, c,
+                     z + (i * z_matrix + j * terms) * size, 0, width, sums + (i * c * k + j) * size, k,
                      0, flags)  # fmt: skip
-            # Product 5 sums up a tile's gradients.
-            gemm(like, 1, min(width, channels - j), 1, count, one(like), 0, 0, 0,
-                 z + (5 * z_matrix + j * count) * size, 0, width, db + j * size, k, 0, flags)  # fmt: skip
+            # The product at point 1 of both axes sums up a tile's gradients.
+            gemm(like, 1, min(width, channels - j), 1, terms, one(like), 0, 0, 0,
+                 z + ((inputs + 1) * z_matrix + j * terms) * size, 0, width, db + j * size, k, 0, flags)  # fmt: skip
         first, flags = last, ACCUMULATE
     for i in range(c):  # in place: a vector is read before it is written
         row = sums + i * k * size
-        _transform(like, SUMS, channels, row, 4 * c * k, c * k, row, 3 * c * k, c * k, width, 0, 0, 0, 0, 0,
+        _transform(like, SUMS, channels, row, inputs * c * k, c * k, row, 3 * c * k, c * k, width, 0, 0, 0, 0, 0,
                    0, 0, 0, 0)  # fmt: skip
     copy(x, 1, channels, db, k, sums + 9 * c * k * size, k)
