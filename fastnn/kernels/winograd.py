@@ -35,9 +35,10 @@ from ._simd import ACCUMULATE, PAIRS, RELU, VECTOR_BYTES, VECTORS, Emitter, call
 
 CHUNKS = 8  # for the thread pool; each has a block of its own in the scratch array
 # Elements of a block's transformed inputs and outputs, which L2 holds beside some of the weights.
-BLOCK = 96 << 10
-FEWEST, MOST = 24, 96  # tiles of a block
-COLUMNS = 64  # output channels of a chunk of the weight gradient
+BLOCK = 64 << 10
+FEWEST, MOST = 16, 96  # tiles of a block
+SUM_BLOCK = 192 << 10  # the same of the weight gradient, whose products have the tiles as terms
+CHANNELS = 64  # input and output channels of a chunk of the weight gradient
 LINE = 16  # elements between the matrices, so that their rows lie in different sets of L1
 PANEL = VECTORS * VECTOR_BYTES  # bytes in a row of a panel of columns; a product reads one panel after another
 
@@ -71,21 +72,18 @@ def _matrices(outputs: int) -> dict[int, Any]:
 
 
 def _combine(emit: Emitter, factors: list[float], vectors: list[Any]) -> Any:
-    """Emit the sum of factors * vectors, those with factors of one size first: rows of opposite points share them."""
+    """Emit the sum of factors * vectors, those with factors of one size first: rows share sums and differences."""
     builder, total = emit.builder, None
     for size in sorted({abs(f) for f in factors if f}, key=lambda size: (size != 1, size)):
-        plus = [v for f, v in zip(factors, vectors, strict=True) if f == size]
-        minus = [v for f, v in zip(factors, vectors, strict=True) if f == -size]
-        first, second, sign = (plus, minus, size) if plus else (minus, plus, -size)
-        part = first[0]
-        for vector in first[1:]:
-            part = builder.fadd(part, vector)
-        for vector in second:
-            part = builder.fsub(part, vector)
-        if total is None:
-            total = part if sign == 1 else builder.fmul(part, emit.splat(sign))
+        (sign, part), *others = [(f, v) for f, v in zip(factors, vectors, strict=True) if abs(f) == size]
+        for factor, vector in others:
+            part = builder.fadd(part, vector) if factor == sign else builder.fsub(part, vector)
+        if total is not None:
+            total = emit.fma(part, emit.splat(sign), total)
+        elif size != 1:
+            total = builder.fmul(part, emit.splat(sign))
         else:
-            total = builder.fadd(total, part) if sign == 1 else emit.fma(part, emit.splat(sign), total)
+            total = part if sign > 0 else builder.fneg(part)
     return total
 
 
@@ -105,16 +103,20 @@ def _emit_transform(emit: Emitter, kind: int, outputs: int, masked: bool, argume
         low = builder.icmp_signed("<=", arguments[f"{axis}0"], i)
         return builder.and_(low, builder.icmp_signed("<", i, arguments[f"{axis}1"]))
 
-    lanes = {name: emit.mask(arguments[f"{name}_channels"]) if masked else None for name in (*sources, "to")}
-    nothing = ir.Constant(emit.mask_type, [0] * emit.lanes)
+    def masks(name: str, axis: str, count: int) -> list[Any]:
+        """The lanes that exist: None for all, no lane where `axis` leaves the image."""
+        if not masked:
+            return [None] * count
+        lanes = emit.mask(arguments[f"{name}_channels"])
+        if not axis:
+            return [lanes] * count
+        return [builder.select(inside(axis, emit.const(i)), lanes, nothing) for i in range(count)]
 
-    def mask(name: str, i: Any, j: Any) -> Any:
-        """The lanes that exist: None for all, no lane of a pixel outside the image."""
-        if not masked or image != ("to" if name == "to" else "source"):
-            return lanes[name]
-        rows = "second_row" if name == "second" else "row"
-        return builder.select(builder.and_(inside(rows, i), inside("column", j)), lanes[name], nothing)
+    def narrowed(mask: Any, axis: str, i: Any) -> Any:
+        """The same where the other axis is inside the image too."""
+        return builder.and_(mask, builder.select(inside(axis, i), everything, nothing)) if masked and axis else mask
 
+    nothing, everything = (ir.Constant(emit.mask_type, [bit] * emit.lanes) for bit in (0, 1))
     if image:
         # The new pixels of the tile below: memory brings them while this row of tiles is worked on. (64, 32, 32, 32) to
         # 32 channels, whose images lie in L3: 3.7 ms instead of 4.4.
@@ -125,23 +127,26 @@ def _emit_transform(emit: Emitter, kind: int, outputs: int, masked: bool, argume
                     emit.prefetch(at(name, emit.const(i), emit.const(j)), 0, image == "to")
     # Columns, then rows, in loops: a sixth of the code.
     for name, line in zip(sources, lines, strict=True):
-        with cgutils.for_range(builder, emit.const(before)) as column:
-            j = column.index
-            vectors = [emit.load(at(name, emit.const(i), j), 0, mask(name, emit.const(i), j)) for i in range(before)]
+        rows, columns = (f"{name}_row".removeprefix("source_"), "column") if image == "source" else ("", "")
+        fixed = masks(name, rows, before)
+        with cgutils.for_range(builder, emit.const(before)) as loop:
+            vectors = [emit.load(at(name, emit.const(i), loop.index), 0, narrowed(mask, columns, loop.index))
+                       for i, mask in enumerate(fixed)]  # fmt: skip
             for i, factors in enumerate(matrix):
-                builder.store(_combine(emit, factors, vectors), cgutils.gep_inbounds(
-                    builder, line, 0, builder.add(j, emit.const(i * before))))
-    with cgutils.for_range(builder, emit.const(after)) as row:
-        i = row.index
-        start = builder.mul(i, emit.const(before))
-        halves = [[builder.load(cgutils.gep_inbounds(builder, line, 0, builder.add(start, emit.const(j))))
-                   for j in range(before)] for line in lines]
-        for j, factors in enumerate(matrix):
+                place = cgutils.gep_inbounds(builder, line, 0, builder.add(loop.index, emit.const(i * before)))
+                builder.store(_combine(emit, factors, vectors), place)
+    rows, columns = ("row", "column") if image == "to" else ("", "")
+    fixed = masks("to", columns, after)
+    with cgutils.for_range(builder, emit.const(after)) as loop:
+        first = builder.mul(loop.index, emit.const(before))
+        places = [builder.add(first, emit.const(j)) for j in range(before)]
+        halves = [[builder.load(cgutils.gep_inbounds(builder, line, 0, place)) for place in places] for line in lines]
+        for j, (factors, mask) in enumerate(zip(matrix, fixed, strict=True)):
             values = [_combine(emit, factors, half) for half in halves]
             value = values[0] if len(values) == 1 else emit.pair(*values)
             if kind == OUTPUT:
                 value = builder.select(builder.fcmp_ordered("<", value, arguments["floor"]), arguments["floor"], value)
-            emit.store(value, at("to", i, emit.const(j)), 0, mask("to", i, emit.const(j)))
+            emit.store(value, at("to", loop.index, emit.const(j)), 0, narrowed(mask, rows, loop.index))
 
 
 _NAMES = ("channels", "source", "source_row", "source_column", "to", "to_row", "to_column", "row0", "row1", "column0",
@@ -252,17 +257,18 @@ def winograd_scratch_size(x_shape: Any, w_shape: Any, y_shape: Any) -> int:
 
 def _scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, outputs: int) -> int:
     c, k = w_shape[2:]
-    matrix, block, count = _matrix.py_func, min(k, COLUMNS), (outputs + 2) ** 2
-    tiles, _, _ = _blocks.py_func(outputs, y_shape, c, block)
-    chunks, parts = _parts.py_func(outputs, y_shape, k)
-    gradient = parts * _part_size.py_func(count, c, k) + count * chunks * (matrix(tiles, c) + matrix(tiles, block))
+    matrix, count = _matrix.py_func, (outputs + 2) ** 2
+    of_c, of_k = min(c, CHANNELS), min(k, CHANNELS)
+    tiles, _, _ = _blocks.py_func(outputs, y_shape, SUM_BLOCK, of_c, of_k)
+    chunks, parts = _parts.py_func(outputs, y_shape, c, k)
+    gradient = parts * _part_size.py_func(count, c, k) + count * chunks * (matrix(tiles, of_c) + matrix(tiles, of_k))
     forward, backward = _forward_size(outputs, y_shape, c, k), _forward_size(outputs, x_shape, k, c)
     return int(max(gradient, forward, 9 * c * k + backward))
 
 
 def _forward_size(outputs: int, y_shape: Any, c: int, k: int) -> int:
     """Return the elements for the transformed weights, and for a block of each chunk."""
-    tiles, _, chunks = _blocks.py_func(outputs, y_shape, c, k)
+    tiles, _, chunks = _blocks.py_func(outputs, y_shape, BLOCK, c, k)
     matrix = _matrix.py_func
     return int((outputs + 2) ** 2 * (matrix(c, k) + chunks * (matrix(tiles, c) + matrix(tiles, k))))
 
@@ -280,12 +286,12 @@ def _tiles_of(outputs, shape):
 
 
 @kernel
-def _blocks(outputs, shape, c, k):
+def _blocks(outputs, shape, size, c, k):
     """Return tiles in a block, rows of tiles in a block, and chunks, for outputs (N, P, Q, ...)."""
     down, across = _tiles_of(outputs, shape)
     down *= shape[0]
     chunks = _pieces(down, across, CHUNKS)
-    wanted = min(MOST, max(FEWEST, BLOCK // ((outputs + 2) ** 2 * (c + k))))
+    wanted = min(MOST, max(FEWEST, size // ((outputs + 2) ** 2 * (c + k))))
     rows = min(max(1, wanted // across), (down + chunks - 1) // chunks)
     return rows * across, rows, chunks
 
@@ -312,7 +318,7 @@ def winograd(like, x, w, b, padding, activation, alpha, scratch, y):
     like: an array of the products' elements. Those of pairs have half the terms: channel i goes with i + (C + 1) // 2.
     """
     c, k = x.shape[3], y.shape[3]
-    tiles, rows, chunks = _blocks(_outputs(like), y.shape, c, k)
+    tiles, rows, chunks = _blocks(_outputs(like), y.shape, BLOCK, c, k)
     run(_weight_chunk, CHUNKS, 16 * c * k, (like, c, k, w, scratch))
     run(_chunk, chunks, y.size * c // 4, (like, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y))
 
@@ -409,16 +415,16 @@ def winograd_weight_gradient(like, x, dz, padding, scratch):
     Return how many parts there are, and the elements from one to the next.
     """
     c, k, outputs = x.shape[3], dz.shape[3], _outputs(like)
-    tiles, rows, _ = _blocks(outputs, dz.shape, c, min(k, COLUMNS))
-    chunks, parts = _parts(outputs, dz.shape, k)
+    tiles, rows, _ = _blocks(outputs, dz.shape, SUM_BLOCK, min(c, CHANNELS), min(k, CHANNELS))
+    chunks, parts = _parts(outputs, dz.shape, c, k)
     run(_part_chunk, chunks, dz.size * c // 4, (like, parts, rows, tiles, x, dz, padding, scratch))
     return parts, _part_size((outputs + 2) * (outputs + 2), c, k)
 
 
 @kernel
-def _parts(outputs, shape, k):
-    """Return chunks and parts: a chunk is the sum over one part of the tiles for COLUMNS output channels."""
-    blocks = (k + COLUMNS - 1) // COLUMNS
+def _parts(outputs, shape, c, k):
+    """Return chunks and parts: a chunk is the sum over one part of the tiles for CHANNELS of x and of dz."""
+    blocks = ((c + CHANNELS - 1) // CHANNELS) * ((k + CHANNELS - 1) // CHANNELS)
     down, across = _tiles_of(outputs, shape)
     parts = _pieces(shape[0] * down, across, max(1, CHUNKS // blocks))
     return parts * blocks, parts
@@ -432,14 +438,16 @@ def _part_size(count, c, k):
 
 @kernel
 def _part_chunk(chunk, like, parts, rows, tiles, x, dz, padding, scratch):
-    """The sums over one part for one block of output channels: dw (3, 3, C, K), then db (K,)."""
+    """The sums over one part for one block of channels: dw (3, 3, C, K), then db (K,)."""
     (images, _, _, k), c, size, outputs = dz.shape, x.shape[3], x.itemsize, _outputs(like)
-    part, at = chunk % parts, chunk // parts * COLUMNS
+    blocks, part = (k + CHANNELS - 1) // CHANNELS, chunk % parts
+    from_c, from_k = chunk // parts // blocks * CHANNELS, chunk // parts % blocks * CHANNELS
+    of_c, of_k = min(CHANNELS, c - from_c), min(CHANNELS, k - from_k)
     inputs, (down, across) = outputs + 2, _tiles_of(outputs, dz.shape)
-    channels, width, count = min(COLUMNS, k - at), PANEL // size, inputs * inputs
-    v_matrix, z_matrix, part_size = _matrix(tiles, c), _matrix(tiles, min(k, COLUMNS)), _part_size(count, c, k)
-    sums = scratch + (part * part_size + at) * size
-    db = sums + count * c * k * size
+    width, count = PANEL // size, inputs * inputs
+    v_matrix, z_matrix = _matrix(tiles, min(c, CHANNELS)), _matrix(tiles, min(k, CHANNELS))
+    part_size = _part_size(count, c, k)
+    sums, db = scratch + part * part_size * size, scratch + (part * part_size + count * c * k + from_k) * size
     v = scratch + (parts * part_size + count * chunk * (v_matrix + z_matrix)) * size
     z = v + count * v_matrix * size
     first, stop = part * images * down // parts, (part + 1) * images * down // parts
@@ -448,21 +456,22 @@ def _part_chunk(chunk, like, parts, rows, tiles, x, dz, padding, scratch):
         last = first + _share(stop - first, rows)
         down_block = _terms(like, last - first)  # pairs are of tiles, the other one so many rows further
         middle, terms = first + down_block, down_block * across
-        _tiles(like, INPUT, x, 0, c, first, middle, down, across, padding, inputs, v, c, width, v_matrix, 0,
-               0, c, down_block, last)  # fmt: skip
-        _tiles(like, GRADIENT, dz, at, channels, first, middle, down, across, (0, 0), outputs, z, width, terms * width,
-               z_matrix, 0, 0, channels, down_block, last)  # fmt: skip
-        for j in range(0, channels, width):
+        _tiles(like, INPUT, x, from_c, of_c, first, middle, down, across, padding, inputs, v, of_c, width, v_matrix, 0,
+               0, of_c, down_block, last)  # fmt: skip
+        _tiles(like, GRADIENT, dz, from_k, of_k, first, middle, down, across, (0, 0), outputs, z, width, terms * width,
+               z_matrix, 0, 0, of_k, down_block, last)  # fmt: skip
+        for j in range(0, of_k, width):
             for i in range(count):
-                gemm(like, c, min(width, channels - j), 1, terms, v + i * v_matrix * size, 1, 0, c,
-                     z + (i * z_matrix + j * terms) * size, 0, width, sums + (i * c * k + j) * size, k,
-                     0, flags)  # fmt: skip
-            # The product at point 1 of both axes sums up a tile's gradients.
-            gemm(like, 1, min(width, channels - j), 1, terms, one(like), 0, 0, 0,
-                 z + ((inputs + 1) * z_matrix + j * terms) * size, 0, width, db + j * size, k, 0, flags)  # fmt: skip
+                gemm(like, of_c, min(width, of_k - j), 1, terms, v + i * v_matrix * size, 1, 0, of_c,
+                     z + (i * z_matrix + j * terms) * size, 0, width,
+                     sums + ((i * c + from_c) * k + from_k + j) * size, k, 0, flags)  # fmt: skip
+            if from_c == 0:  # the product at point 1 of both axes sums up a tile's gradients
+                gemm(like, 1, min(width, of_k - j), 1, terms, one(like), 0, 0, 0,
+                     z + ((inputs + 1) * z_matrix + j * terms) * size, 0, width, db + j * size, k, 0, flags)  # fmt: skip
         first, flags = last, ACCUMULATE
-    for i in range(c):  # in place: a vector is read before it is written
-        row = sums + i * k * size
-        _transform(like, SUMS, channels, row, inputs * c * k, c * k, row, 3 * c * k, c * k, width, 0, 0, 0, 0, 0,
+    for i in range(of_c):  # in place: a vector is read before it is written
+        row = sums + ((from_c + i) * k + from_k) * size
+        _transform(like, SUMS, of_k, row, inputs * c * k, c * k, row, 3 * c * k, c * k, width, 0, 0, 0, 0, 0,
                    0, 0, 0, 0)  # fmt: skip
-    copy(x, 1, channels, db, k, sums + 9 * c * k * size, k)
+    if from_c == 0:
+        copy(x, 1, of_k, db, k, sums + (9 * c * k + from_k) * size, k)
