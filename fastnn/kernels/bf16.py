@@ -106,8 +106,8 @@ def conv2d_scratch_size(
     """Return the number of elements that all three passes want as scratch."""
     placing = (stride, padding, dilation, groups)
     full = int(full_conv2d_scratch_size(x_shape, w_shape, y_shape, *placing))  # type: ignore[no-untyped-call]
-    has_winograd = is_winograd.py_func(y_shape, w_shape, stride, dilation, groups)
-    if has_winograd or not _conv_pays.py_func(y_shape, w_shape, groups):
+    placed = (y_shape, w_shape, stride, dilation, groups)
+    if is_winograd.py_func(*placed) or not _conv_pays.py_func(*placed):
         return full
     (n, h, w, c), (taps_h, taps_w, cg, k), (_, p, q, _) = x_shape, w_shape, y_shape
     taps, outputs, inputs, kg = taps_h * taps_w, n * p * q, n * h * w, k // groups
@@ -118,15 +118,17 @@ def conv2d_scratch_size(
 
 
 @kernel
-def _conv_pays(y_shape, w_shape, groups):
-    """Return whether the passes are worth the copies.
+def _conv_pays(y_shape, w_shape, stride, dilation, groups):
+    """Return whether the passes are worth the copies, or the smaller tiles of Winograd's products.
 
     Times of float32 by those of bf16, forward, weight gradient, input gradient, 64 images: 16x16 pixels from 32 to 64
     channels, 5x5: 1.9, 1.9, 1.9; 64 to 64, 1x1: 1.7, 1.6, 1.6; 16 to 16, 5x5: 1.4, 1.4, 1.4. Of 10x10 pixels from 16 to
-    16 channels, 3x3, stride 2, 3.7 million multiply-adds: 1.0, 1.2, 1.1. Winograd's, whose limits are the same as for
-    float32: 16x16 pixels, 64 to 64: 1.7, 1.6, 1.7; 16 to 16: 1.3, 1.4, 1.3; direct ones would be slower than those.
+    16 channels, 3x3, stride 2, 3.7 million multiply-adds: 1.0, 1.2, 1.1. Winograd's: 32x32 pixels, 32 to 32 0.97, 1.05,
+    0.95; 14x14, 32 to 64 1.25, 1.46, 1.30; 16x16, 64 to 64 1.07, 1.35, 1.17; 16 to 16 0.57, 0.78, 0.57.
     """
     (taps_h, taps_w, cg, k), (n, p, q, _) = w_shape, y_shape
+    if is_winograd(y_shape, w_shape, stride, dilation, groups):
+        return cg * k >= 1 << 11
     return min(cg, k // groups) >= 16 and n * p * q * taps_h * taps_w * cg * k >= 1 << 22
 
 
@@ -135,7 +137,7 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
     """y (N, P, Q, K) = f(x (N, H, W, C) * w (R, S, C/groups, K) + b); padding: (top, left), the rest follows from y."""
     prepare(y, activation)
     (n, height, width, _), (taps_h, taps_w, cg, k) = x.shape, w.shape
-    if not _conv_pays(y.shape, w.shape, groups):
+    if not _conv_pays(y.shape, w.shape, stride, dilation, groups):
         full_conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, scratch, y)
         return
     if is_winograd(y.shape, w.shape, stride, dilation, groups):
@@ -157,7 +159,7 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
 def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx):
     """dx (N, H, W, C) from dz (N, P, Q, K)."""
     (n, p, q, k), (taps_h, taps_w, cg, _) = dz.shape, w.shape
-    if not _conv_pays(dz.shape, w.shape, groups):
+    if not _conv_pays(dz.shape, w.shape, stride, dilation, groups):
         full_conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         return
     flip(w, stride, padding, dilation, groups, dx.shape[3], scratch)
@@ -180,7 +182,7 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
 def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw, db):
     """dw (R, S, C/groups, K), db (K,) from x (N, H, W, C) and dz (N, P, Q, K)."""
     (n, height, width, c), (_, p, q, k) = x.shape, dz.shape
-    if not _conv_pays(dz.shape, dw.shape, groups):
+    if not _conv_pays(dz.shape, dw.shape, stride, dilation, groups):
         full_conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw, db)
         return
     half = (n + 1) // 2

@@ -27,7 +27,7 @@ from .activation import RELU
 from .depthwise import depthwise_input_chunk, depthwise_rows, depthwise_weight_chunk
 from .narrow import image_chunk, image_groups, image_rows, pixel_chunk, pixel_step, weight_chunk, weight_pixels
 from .weights import direct_weight_chunk, weight_cut
-from .winograd import winograd, winograd_scratch_size, winograd_weight_gradient
+from .winograd import TILE, winograd, winograd_scratch_size, winograd_weight_gradient
 
 SHORT_ROW = 12  # complete pixels, below which products go across images
 OUTPUTS, DENSE = 512, 64 << 10  # from which, and bytes of weights from which a copy of them pays
@@ -35,12 +35,14 @@ ALIASED = 2048  # bytes that images are a multiple of apart, whose pixels share 
 NEAR, LINE = 512 << 10, 64  # bytes of a copy of images with a line between them
 HEAVY = 1 << 20  # bytes of weights that stay in L2 beside the image: half of it on server cores
 PANEL = VECTORS * VECTOR_BYTES
-# Winograd's products from here on. Below, their transforms cost what they save: 16x16 pixels (N=64) from 16 to 16
-# channels take 0.34 ms either way, to 32 channels 0.54 instead of 0.65. Few and small images do not pay for the
-# transform of the weights: 8x8 (N=1) from 64 to 64 takes 0.039 instead of 0.023, (N=8) from 32 to 64 0.061 instead of
-# 0.075. Measured in turn with the direct kernels in one process; `make bench` has the wide rows.
-FEW, LIGHT = 16, 512  # channels of x and of y, and the product of both
-SHORT = 1 << 20  # outputs times input channels
+# Winograd's products from here on, measured in turn with the direct kernels in one process; forward, input gradient,
+# weight gradient. Channels, 64 images of 16x16 pixels: 8 to 16 1.0, 0.7, 0.8 times as fast, 8 to 32 1.7, 1.4, 2.1, 16 to
+# 16 1.6, 1.6, 1.6. Outputs, few of which do not pay for the transform of the weights: 8x8 pixels, 128 to 128 channels,
+# 3 images 0.8, 0.9, 0.6; 64 to 64, 4 images 0.9, 1.0, 1.0, 8 images 1.5, 1.9, 2.5; 1 of 16x16, 64 to 64 1.3, 1.6, 1.0.
+# Filling, the share of the tiles inside the image: 5x5 pixels, 64 to 64, 64 images 0.9, 0.9, 1.0, 6x6 1.3, 1.3, 1.5.
+FEW, LIGHT = 8, 192  # channels of x and of y, and the product of both
+SPARSE, SHORT = 256, 1 << 19  # outputs, and outputs times input channels
+FILLING = 0.5
 
 
 def conv2d_scratch_size(x_shape, w_shape, y_shape, stride, padding, dilation, groups):
@@ -60,11 +62,13 @@ def whole(count):
 
 @kernel
 def is_winograd(y_shape, w_shape, stride, dilation, groups):
-    """Return whether all three passes take Winograd's products, which have 2x2 outputs each."""
+    """Return whether all three passes take Winograd's products."""
     (taps_h, taps_w, c, k), (n, p, q, _) = w_shape, y_shape
     if taps_h != 3 or taps_w != 3 or max(stride) > 1 or max(dilation) > 1 or groups > 1:
         return False
-    return min(c, k) >= FEW and c * k >= LIGHT and min(p, q) >= 2 and n * p * q * c * k >= SHORT
+    covered = (p + TILE - 1) // TILE * ((q + TILE - 1) // TILE) * TILE * TILE
+    return (min(c, k) >= FEW and c * k >= LIGHT and n * p * q >= SPARSE and n * p * q * c * k >= SHORT
+            and p * q >= FILLING * covered)  # fmt: skip
 
 
 @kernel

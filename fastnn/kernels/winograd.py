@@ -33,6 +33,7 @@ from ._memory import address, copy, numbers, one
 from ._parallel import run
 from ._simd import ACCUMULATE, PAIRS, RELU, VECTOR_BYTES, VECTORS, Emitter, call, gemm
 
+TILE = 4  # outputs of a tile along an axis
 CHUNKS = 8  # for the thread pool; each has a block of its own in the scratch array
 # Elements of a block's transformed inputs and outputs, which L2 holds beside some of the weights.
 BLOCK = 64 << 10
