@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import naive
 import numpy as np
 import pytest
 import threads
@@ -112,10 +113,12 @@ def test_dense_nan_and_infinity_stay(bad):
 def test_what_is_not_finite_in_an_image_is_not_lost(case, bad):
     x, w, b, dz = case.arrays()
     x[1, 5, 5, 32] = dz[0, 3, 3, 1] = bad
-    results = [conv_run(ops, case, x, w, b, dz) for ops in (bf16, reference)]
+    with np.errstate(invalid="ignore"):
+        results = [conv_run(ops, case, x, w, b, dz) for ops in (bf16, naive)]
     for actual, expected in zip(*results, strict=True):
         assert not np.isfinite(actual[~np.isfinite(expected)]).any()
-        assert np.isfinite(actual).sum() == np.isfinite(expected).sum()
+        if case in DIRECT:  # Winograd's whole tiles are not
+            assert np.isfinite(actual).sum() == np.isfinite(expected).sum()
 
 
 def test_scratch_may_be_larger_than_asked_for():

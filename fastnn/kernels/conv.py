@@ -22,12 +22,13 @@ from ._jit import kernel
 from ._memory import WAYS, address, copy, stack, transpose
 from ._parallel import run
 from ._simd import ACCUMULATE, MAX_ROWS, VECTOR_BYTES, VECTORS, gemm
+from ._transforms import TILE
 from ._windows import CHUNKS, bands, complete, inside
 from .activation import RELU
 from .depthwise import depthwise_input_chunk, depthwise_rows, depthwise_weight_chunk
 from .narrow import image_chunk, image_groups, image_rows, pixel_chunk, pixel_step, weight_chunk, weight_pixels
 from .weights import direct_weight_chunk, weight_cut
-from .winograd import TILE, winograd, winograd_scratch_size, winograd_weight_gradient
+from .winograd import winograd, winograd_scratch_size, winograd_weight_gradient
 
 SHORT_ROW = 12  # complete pixels, below which products go across images
 OUTPUTS, DENSE = 512, 64 << 10  # from which, and bytes of weights from which a copy of them pays
@@ -35,9 +36,9 @@ ALIASED = 2048  # bytes that images are a multiple of apart, whose pixels share 
 NEAR, LINE = 512 << 10, 64  # bytes of a copy of images with a line between them
 HEAVY = 1 << 20  # bytes of weights that stay in L2 beside the image: half of it on server cores
 PANEL = VECTORS * VECTOR_BYTES
-# Winograd's products from here on, measured in turn with the direct kernels in one process; forward, input gradient,
-# weight gradient. Channels, 64 images of 16x16 pixels: 8 to 16 1.0, 0.7, 0.8 times as fast, 8 to 32 1.7, 1.4, 2.1, 16 to
-# 16 1.6, 1.6, 1.6. Outputs, few of which do not pay for the transform of the weights: 8x8 pixels, 128 to 128 channels,
+# Winograd's products from here on, measured in turn with the direct kernels: times as fast, forward, input gradient,
+# weight gradient. Channels, 64 images of 16x16 pixels: 8 to 16 1.0, 0.7, 0.8, 8 to 32 1.7, 1.4, 2.1, 16 to 16 1.6, 1.6,
+# 1.6. Outputs, few of which do not pay for the transform of the weights: 8x8 pixels, 128 to 128 channels,
 # 3 images 0.8, 0.9, 0.6; 64 to 64, 4 images 0.9, 1.0, 1.0, 8 images 1.5, 1.9, 2.5; 1 of 16x16, 64 to 64 1.3, 1.6, 1.0.
 # Filling, the share of the tiles inside the image: 5x5 pixels, 64 to 64, 64 images 0.9, 0.9, 1.0, 6x6 1.3, 1.3, 1.5.
 FEW, LIGHT = 8, 192  # channels of x and of y, and the product of both

@@ -9,31 +9,23 @@ Along one axis, with 6 inputs d, 4 outputs y and 3 taps g, and z the gradient of
 Both axes together: a tile of 6x6 inputs becomes 36 numbers per channel, number i of all tiles and channels a matrix,
 and the convolution 36 matrix products (tiles x C) @ (C x K), whose results are transformed back. Tiles overlap by two
 pixels. The input gradient is the same convolution with flipped, transposed weights. An infinite input makes NaN of its
-whole tile. With pairs of bf16, whose rounding errors the larger transform would multiply, F(2x2, 3x3): 16 instead of 36.
+whole tile. Pairs of bf16, whose rounding errors the larger transform would multiply, take F(2x2, 3x3).
 
-The transforms are vector code over the channels, emitted from their matrices into one primitive.
+The transforms are in _transforms.py.
 """
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
 
-from fractions import Fraction
-from math import prod
 from typing import Any
 
-import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
-
 from ._epilogue import activate, tile_flags
-from ._jit import Primitive, kernel
+from ._jit import kernel
 from ._memory import address, copy, numbers, one
 from ._parallel import run
-from ._simd import ACCUMULATE, PAIRS, RELU, VECTOR_BYTES, VECTORS, Emitter, call, gemm
+from ._simd import ACCUMULATE, VECTOR_BYTES, VECTORS, gemm
+from ._transforms import GRADIENT, INPUT, OUTPUT, PAIRS_TILE, SUMS, TILE, WEIGHTS, transform
 
-TILE = 4  # outputs of a tile along an axis
 CHUNKS = 8  # for the thread pool; each has a block of its own in the scratch array
 # Elements of a block's transformed inputs and outputs, which L2 holds beside some of the weights.
 BLOCK = 64 << 10
@@ -43,217 +35,9 @@ CHANNELS = 64  # input and output channels of a chunk of the weight gradient
 LINE = 16  # elements between the matrices, so that their rows lie in different sets of L1
 PANEL = VECTORS * VECTOR_BYTES  # bytes in a row of a panel of columns; a product reads one panel after another
 
-INPUT, OUTPUT, WEIGHTS, GRADIENT, SUMS = range(5)
-PAIRED = INPUT, WEIGHTS, GRADIENT  # operands of products
-IMAGES = {INPUT: "source", GRADIENT: "source", OUTPUT: "to"}  # which side of a transform is an image
-# Points beside infinity. Largest error of float32 relative to the largest result, 64 channels: 2.5e-6, weight gradient
-# 2.7e-6; with 2 and -2 in place of the last two 5.9e-6 and 8.9e-6. Point 1 is number 1 (see ONES).
-_POINTS = {4: (0, 1, -1, Fraction(1, 2), -2), 2: (0, 1, -1)}
-
-
-def _matrices(outputs: int) -> dict[int, Any]:
-    """Return the matrix L of each transform out = L in L^T (Toom and Cook; Lavin and Gray, section 4)."""
-    points, taps = _POINTS[outputs], 3
-
-    def values(count: int) -> Any:
-        """A polynomial's values at the points from its `count` coefficients; at infinity, the last of these."""
-        return np.array([[Fraction(p) ** i for i in range(count)] for p in points] + [[0] * (count - 1) + [1]])
-
-    others = [[q for q in points if q != p] for p in points]
-    scales = [prod(Fraction(p - q) for q in rest) for p, rest in zip(points, others, strict=True)]
-    weights = values(taps) / np.array([*scales, Fraction(1)])[:, None]
-    rows = []
-    for roots in [*others, list(points)]:
-        row = [Fraction(1)]
-        for q in roots:  # times x - q
-            row = [low - q * high for low, high in zip([Fraction(0), *row], [*row, Fraction(0)], strict=True)]
-        rows.append(row + [Fraction(0)] * (outputs + taps - 1 - len(row)))
-    exact = {INPUT: np.array(rows), OUTPUT: values(outputs).T, WEIGHTS: weights, GRADIENT: values(outputs), SUMS: weights.T}
-    return {kind: matrix.astype(float).tolist() for kind, matrix in exact.items()}
-
-
-def _combine(emit: Emitter, factors: list[float], vectors: list[Any]) -> Any:
-    """Emit the sum of factors * vectors, those with factors of one size first: rows share sums and differences."""
-    builder, total = emit.builder, None
-    for size in sorted({abs(f) for f in factors if f}, key=lambda size: (size != 1, size)):
-        (sign, part), *others = [(f, v) for f, v in zip(factors, vectors, strict=True) if abs(f) == size]
-        for factor, vector in others:
-            part = builder.fadd(part, vector) if factor == sign else builder.fsub(part, vector)
-        if total is not None:
-            total = emit.fma(part, emit.splat(sign), total)
-        elif size != 1:
-            total = builder.fmul(part, emit.splat(sign))
-        else:
-            total = part if sign > 0 else builder.fneg(part)
-    return total
-
-
-def _emit_transform(emit: Emitter, kind: int, outputs: int, masked: bool, arguments: dict[str, Any]) -> None:
-    """Emit one transform of one vector of channels; with `second` of two, which become pairs. Strides in bytes."""
-    builder, matrix, image = emit.builder, _matrices(outputs)[kind], IMAGES.get(kind)
-    after, before = len(matrix), len(matrix[0])
-    sources = ["source", "second"] if "second" in arguments else ["source"]
-    lines = [cgutils.alloca_once(builder, ir.ArrayType(emit.vector, after * before)) for _ in sources]
-
-    def at(name: str, i: Any, j: Any) -> Any:
-        steps = "to" if name == "to" else "source"
-        down, along = builder.mul(arguments[f"{steps}_row"], i), builder.mul(arguments[f"{steps}_column"], j)
-        return builder.add(builder.add(arguments[name], down), along)
-
-    def inside(axis: str, i: Any) -> Any:
-        low = builder.icmp_signed("<=", arguments[f"{axis}0"], i)
-        return builder.and_(low, builder.icmp_signed("<", i, arguments[f"{axis}1"]))
-
-    def masks(name: str, axis: str, count: int) -> list[Any]:
-        """The lanes that exist: None for all, no lane where `axis` leaves the image."""
-        if not masked:
-            return [None] * count
-        lanes = emit.mask(arguments[f"{name}_channels"])
-        if not axis:
-            return [lanes] * count
-        return [builder.select(inside(axis, emit.const(i)), lanes, nothing) for i in range(count)]
-
-    def narrowed(mask: Any, axis: str, i: Any) -> Any:
-        """The same where the other axis is inside the image too."""
-        return builder.and_(mask, builder.select(inside(axis, i), everything, nothing)) if masked and axis else mask
-
-    nothing, everything = (ir.Constant(emit.mask_type, [bit] * emit.lanes) for bit in (0, 1))
-    if image:
-        # The new pixels of the tile below: memory brings them while this row of tiles is worked on. (64, 32, 32, 32) to
-        # 32 channels, whose images lie in L3: 3.7 ms instead of 4.4.
-        first = after if image == "to" else before
-        for name in ["to"] if image == "to" else sources:
-            for i in range(first, first + outputs):
-                for j in range(first - outputs, first):
-                    emit.prefetch(at(name, emit.const(i), emit.const(j)), 0, image == "to")
-    # Columns, then rows, in loops: a sixth of the code.
-    for name, line in zip(sources, lines, strict=True):
-        rows, columns = (f"{name}_row".removeprefix("source_"), "column") if image == "source" else ("", "")
-        fixed = masks(name, rows, before)
-        with cgutils.for_range(builder, emit.const(before)) as loop:
-            vectors = [emit.load(at(name, emit.const(i), loop.index), 0, narrowed(mask, columns, loop.index))
-                       for i, mask in enumerate(fixed)]  # fmt: skip
-            for i, factors in enumerate(matrix):
-                place = cgutils.gep_inbounds(builder, line, 0, builder.add(loop.index, emit.const(i * before)))
-                builder.store(_combine(emit, factors, vectors), place)
-    rows, columns = ("row", "column") if image == "to" else ("", "")
-    fixed = masks("to", columns, after)
-    with cgutils.for_range(builder, emit.const(after)) as loop:
-        first = builder.mul(loop.index, emit.const(before))
-        places = [builder.add(first, emit.const(j)) for j in range(before)]
-        halves = [[builder.load(cgutils.gep_inbounds(builder, line, 0, place)) for place in places] for line in lines]
-        for j, (factors, mask) in enumerate(zip(matrix, fixed, strict=True)):
-            values = [_combine(emit, factors, half) for half in halves]
-            value = values[0] if len(values) == 1 else emit.pair(*values)
-            if kind == OUTPUT:
-                value = builder.select(builder.fcmp_ordered("<", value, arguments["floor"]), arguments["floor"], value)
-            emit.store(value, at("to", loop.index, emit.const(j)), 0, narrowed(mask, rows, loop.index))
-
-
-_NAMES = ("channels", "source", "source_row", "source_column", "to", "to_row", "to_column", "row0", "row1", "column0",
-          "column1", "flags", "second", "second_channels", "second_row0", "second_row1")  # fmt: skip
-
-
-def _make_vector(bits: int, pairs: bool, kind: int) -> Any:
-    """Return the intrinsic that transforms one vector of channels, of which `channels` exist. Strides in elements."""
-
-    @intrinsic
-    def vector(
-        typingctx: Any, channels: Any, source: Any, source_row: Any, source_column: Any, to: Any, to_row: Any,
-        to_column: Any, row0: Any, row1: Any, column0: Any, column1: Any, flags: Any, second: Any,
-        second_channels: Any, second_row0: Any, second_row1: Any,
-    ) -> Any:  # fmt: skip
-        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            emit = Emitter(builder, bits)
-            arguments = dict(zip(_NAMES, values, strict=True))
-            if not (pairs and kind in PAIRED):
-                del arguments["second"]
-            arguments["source_channels"] = arguments["to_channels"] = arguments["channels"]
-            for name in ("source_row", "source_column", "to_row", "to_column"):
-                arguments[name] = builder.mul(arguments[name], emit.const(emit.bytes))
-            relu = builder.icmp_signed("!=", builder.and_(arguments["flags"], emit.const(RELU)), emit.const(0))
-            arguments["floor"] = builder.select(relu, emit.splat(0.0), emit.splat(float("-inf")))
-            outputs = 2 if pairs else 4
-            whole = builder.icmp_signed(">=", arguments["channels"], emit.const(emit.lanes))
-            if kind in IMAGES:
-                size = outputs + 2 if kind == INPUT else outputs
-                rows = builder.sub(arguments["row1"], arguments["row0"])
-                columns = builder.sub(arguments["column1"], arguments["column0"])
-                inside = builder.icmp_signed("==", builder.add(rows, columns), emit.const(2 * size))
-                whole = builder.and_(whole, inside)
-            if "second" in arguments:
-                also = builder.icmp_signed(">=", arguments["second_channels"], emit.const(emit.lanes))
-                whole = builder.and_(whole, also)
-                if kind in IMAGES:
-                    rows = builder.sub(arguments["second_row1"], arguments["second_row0"])
-                    whole = builder.and_(whole, builder.icmp_signed("==", rows, emit.const(size)))
-            with builder.if_else(whole) as (then, otherwise):
-                with then:
-                    _emit_transform(emit, kind, outputs, False, arguments)
-                with otherwise:
-                    _emit_transform(emit, kind, outputs, True, arguments)
-            return context.get_dummy_value()
-
-        return types.void(*[types.intp] * len(_NAMES)), codegen
-
-    return vector
-
-
-def _make_transform(bits: int, pairs: bool = False) -> Any:
-    size, width = bits // 8, VECTORS * VECTOR_BYTES // (bits // 8)
-    step = VECTOR_BYTES // size
-    input_, output, weights, gradient, sums = (_make_vector(bits, pairs, kind) for kind in range(5))
-
-    def transform(
-        kind: int, channels: int, source: int, source_row: int, source_column: int, to: int, to_row: int,
-        to_column: int, to_panel: int, row0: int, row1: int, column0: int, column1: int, flags: int, second: int,
-        seconds: int, second_row0: int, second_row1: int,
-    ) -> None:  # fmt: skip
-        for j in range(0, channels, step):
-            count, at, into = channels - j, source + j * size, to + (j // width * to_panel + j % width) * size
-            where = (source_row, source_column, into, to_row, to_column, row0, row1, column0, column1, flags,
-                     second + j * size, seconds - j, second_row0, second_row1)  # fmt: skip
-            if kind == INPUT:
-                input_(count, at, *where)
-            elif kind == OUTPUT:
-                output(count, at, *where)
-            elif kind == WEIGHTS:
-                weights(count, at, *where)
-            elif kind == GRADIENT:
-                gradient(count, at, *where)
-            else:
-                sums(count, at, *where)
-
-    return transform
-
-
-_TRANSFORM = types.void(*[types.intp] * 18)
-_PRIMITIVES = {
-    types.float32: Primitive(_make_transform(32), "winograd_f32", _TRANSFORM),
-    types.float64: Primitive(_make_transform(64), "winograd_f64", _TRANSFORM),
-    PAIRS: Primitive(_make_transform(32, pairs=True), "winograd_bf16", _TRANSFORM),
-}
-
-
-@intrinsic
-def _transform(
-    typingctx: Any, like: Any, kind: Any, channels: Any, source: Any, source_row: Any, source_column: Any, to: Any,
-    to_row: Any, to_column: Any, to_panel: Any, row0: Any, row1: Any, column0: Any, column1: Any, flags: Any,
-    second: Any, seconds: Any, second_row0: Any, second_row1: Any,
-) -> Any:  # fmt: skip
-    """One tile: to = L source L^T for all channels. Addresses; strides in elements.
-
-    The image's side has the pixels row0..row1-1, column0..column1-1 only: others count as 0 and are not written.
-    to_panel: between panels of `to`, as wide as the register tile; that width where `to` has no panels. With `like` an
-    array of pairs, PAIRED transforms are of two tiles, the other one at `second` with `seconds` channels and its own
-    rows, and their elements become pairs.
-    """
-    return call(_PRIMITIVES[like.dtype], like, 18)
-
-
 def winograd_scratch_size(x_shape: Any, w_shape: Any, y_shape: Any) -> int:
     """Return the number of elements that all three passes want as scratch, of floats or of pairs."""
-    return max(_scratch_size(x_shape, w_shape, y_shape, outputs) for outputs in _POINTS)
+    return max(_scratch_size(x_shape, w_shape, y_shape, outputs) for outputs in (TILE, PAIRS_TILE))
 
 
 def _scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, outputs: int) -> int:
@@ -277,7 +61,7 @@ def _forward_size(outputs: int, y_shape: Any, c: int, k: int) -> int:
 @kernel
 def _outputs(like):
     """Return how many outputs a tile has along an axis."""
-    return 4 // numbers(like)
+    return TILE if numbers(like) == 1 else PAIRS_TILE
 
 
 @kernel
@@ -330,7 +114,7 @@ def _weight_chunk(chunk, like, c, k, w, to):
     size, depth, inputs = like.itemsize, _terms(like, c), _outputs(like) + 2
     width, matrix = PANEL // size, _matrix(depth, k)
     for i in range(chunk * depth // CHUNKS, (chunk + 1) * depth // CHUNKS):
-        _transform(like, WEIGHTS, k, w + i * k * size, 3 * c * k, c * k, to + i * width * size, inputs * matrix, matrix,
+        transform(like, WEIGHTS, k, w + i * k * size, 3 * c * k, c * k, to + i * width * size, inputs * matrix, matrix,
                    depth * width, 0, 0, 0, 0, 0,
                    w + (i + depth) * k * size, k if i + depth < c else 0, 0, 0)  # fmt: skip
 
@@ -404,7 +188,7 @@ def _tiles(like, kind, image, at, channels, first, last, down, across, padding, 
             source_row, source_column = (matrices, matrix) if kind == OUTPUT else (width * c, c)
             to_row, to_column = (width * c, c) if kind == OUTPUT else (matrices, matrix)
             other = address(image, ((second_n * height + second_h) * width + v) * c + at + apart)
-            _transform(like, kind, channels, source, source_row, source_column, to, to_row, to_column, panel,
+            transform(like, kind, channels, source, source_row, source_column, to, to_row, to_column, panel,
                        h0, h1, v0, v1, flags, other, seconds, second_h0, second_h1)  # fmt: skip
             block += step * size
 
@@ -467,12 +251,13 @@ def _part_chunk(chunk, like, parts, rows, tiles, x, dz, padding, scratch):
                      z + (i * z_matrix + j * terms) * size, 0, width,
                      sums + ((i * c + from_c) * k + from_k + j) * size, k, 0, flags)  # fmt: skip
             if from_c == 0:  # the product at point 1 of both axes sums up a tile's gradients
-                gemm(like, 1, min(width, of_k - j), 1, terms, one(like), 0, 0, 0,
-                     z + ((inputs + 1) * z_matrix + j * terms) * size, 0, width, db + j * size, k, 0, flags)  # fmt: skip
+                of_all = z + ((inputs + 1) * z_matrix + j * terms) * size
+                gemm(like, 1, min(width, of_k - j), 1, terms, one(like), 0, 0, 0, of_all, 0, width,
+                     db + j * size, k, 0, flags)  # fmt: skip
         first, flags = last, ACCUMULATE
     for i in range(of_c):  # in place: a vector is read before it is written
         row = sums + ((from_c + i) * k + from_k) * size
-        _transform(like, SUMS, of_k, row, inputs * c * k, c * k, row, 3 * c * k, c * k, width, 0, 0, 0, 0, 0,
+        transform(like, SUMS, of_k, row, inputs * c * k, c * k, row, 3 * c * k, c * k, width, 0, 0, 0, 0, 0,
                    0, 0, 0, 0)  # fmt: skip
     if from_c == 0:
         copy(x, 1, of_k, db, k, sums + (9 * c * k + from_k) * size, k)
