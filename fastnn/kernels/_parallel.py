@@ -28,7 +28,20 @@ _LINE = 8  # counters stand 8 int64 apart: one cache line each
 @intrinsic
 def run(typingctx: Any, task: Any, n: Any, work: Any, args: Any) -> Any:
     """Call task(chunk, *args) for every chunk in range(n). `work`: see SMALL. The task must not raise."""
-    arguments = (types.intp, *(types.unliteral(a) for a in args))
+    return _emit_run(task, args, ())
+
+
+@intrinsic
+def run_in_places(typingctx: Any, task: Any, n: Any, work: Any, args: Any) -> Any:
+    """As `run`, task(chunk, place, *args): no two threads have the same place, a number below n, at one time.
+
+    A thread's chunks so share memory, which stays in its L2.
+    """
+    return _emit_run(task, args, (types.intp,))
+
+
+def _emit_run(task: Any, args: Any, place: Any) -> Any:
+    arguments = (types.intp, *place, *(types.unliteral(a) for a in args))
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         launch()  # the code below calls the pool by its symbol
@@ -36,7 +49,7 @@ def run(typingctx: Any, task: Any, n: Any, work: Any, args: Any) -> Any:
         i64 = ir.IntType(64)
         one = ir.Constant(i64, 1)
         address = task.dispatcher.emit_address(context, builder, arguments)
-        call_task = _task_caller(context, arguments)
+        call_task = _task_caller(context, arguments, len(place))
         limit = builder.inttoptr(builder.add(emit_pool_address(builder), ir.Constant(i64, 8 * LIMIT)), i64.as_pointer())
         threads = builder.load(limit)
         threads = builder.select(builder.icmp_signed("<", threads, n), threads, n)
@@ -44,7 +57,7 @@ def run(typingctx: Any, task: Any, n: Any, work: Any, args: Any) -> Any:
         alone = builder.icmp_signed("<=", threads, one)
         with builder.if_else(builder.or_(small, alone)) as (serial, parallel):
             with serial, cgutils.for_range(builder, n) as loop:
-                call_task(builder, address, loop.index, packed)
+                call_task(builder, address, loop.index, ir.Constant(i64, 0), packed)
             with parallel:
                 counters = builder.alloca(i64, builder.mul(threads, ir.Constant(i64, _LINE)))
                 with cgutils.for_range(builder, threads) as loop:
@@ -61,12 +74,13 @@ def run(typingctx: Any, task: Any, n: Any, work: Any, args: Any) -> Any:
     return types.void(task, types.intp, types.intp, args), codegen
 
 
-def _task_caller(context: Any, arguments: Any) -> Any:
-    """Return a function that emits the call of a task at an address, all arguments but the chunk packed in a struct."""
+def _task_caller(context: Any, arguments: Any, places: int) -> Any:
+    """Return a function that emits the call of a task at an address, with all of `args` packed in a struct."""
 
-    def call(builder: Any, address: Any, chunk: Any, packed: Any) -> None:
-        unpacked = [builder.extract_value(packed, i) for i in range(len(arguments) - 1)]
-        emit_call(context, builder, address, arguments, [chunk, *unpacked])
+    def call(builder: Any, address: Any, chunk: Any, thread: Any, packed: Any) -> None:
+        first = [chunk, thread][: 1 + places]
+        unpacked = [builder.extract_value(packed, i) for i in range(len(arguments) - len(first))]
+        emit_call(context, builder, address, arguments, [*first, *unpacked])
 
     return call
 
@@ -89,7 +103,7 @@ def _thread_function(module: Any, shared_type: Any, call_task: Any) -> Any:
         chunk = builder.atomic_rmw("add", counter, ir.Constant(i64, 1), "monotonic")
         builder.cbranch(builder.icmp_signed("<", chunk, end), work, done)
         builder.position_at_end(work)
-        call_task(builder, address, chunk, packed)
+        call_task(builder, address, chunk, function.args[1], packed)
         builder.branch(take)
         builder.position_at_end(done)
     builder.ret_void()

@@ -22,7 +22,7 @@ from typing import Any
 from ._epilogue import activate, tile_flags
 from ._jit import kernel
 from ._memory import address, copy, numbers, one
-from ._parallel import run
+from ._parallel import run, run_in_places
 from ._simd import ACCUMULATE, VECTOR_BYTES, VECTORS, gemm
 from ._transforms import GRADIENT, INPUT, OUTPUT, PAIRS_TILE, SUMS, TILE, WEIGHTS, transform
 
@@ -105,7 +105,7 @@ def winograd(like, x, w, b, padding, activation, alpha, scratch, y):
     c, k = x.shape[3], y.shape[3]
     tiles, rows, chunks = _blocks(_outputs(like), y.shape, BLOCK, c, k)
     run(_weight_chunk, CHUNKS, 16 * c * k, (like, c, k, w, scratch))
-    run(_chunk, chunks, y.size * c // 4, (like, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y))
+    run_in_places(_chunk, chunks, y.size * c // 4, (like, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y))
 
 
 @kernel
@@ -126,14 +126,14 @@ def _terms(like, count):
 
 
 @kernel
-def _chunk(chunk, like, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y):
+def _chunk(chunk, place, like, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y):
     """The outputs of some rows of tiles, a block after another."""
     (images, p, q, k), c, size = y.shape, x.shape[3], x.itemsize
     width, depth, outputs = PANEL // size, _terms(like, c), _outputs(like)
     inputs, (down, across) = outputs + 2, _tiles_of(outputs, y.shape)
     count = inputs * inputs
     u_matrix, v_matrix, m_matrix = _matrix(depth, k), _matrix(tiles, depth), _matrix(tiles, k)
-    v = scratch + count * (u_matrix + chunk * (v_matrix + m_matrix)) * size
+    v = scratch + count * (u_matrix + place * (v_matrix + m_matrix)) * size
     m = v + count * v_matrix * size
     first, stop = chunk * images * down // chunks, (chunk + 1) * images * down // chunks
     while first < stop:
@@ -202,7 +202,7 @@ def winograd_weight_gradient(like, x, dz, padding, scratch):
     c, k, outputs = x.shape[3], dz.shape[3], _outputs(like)
     tiles, rows, _ = _blocks(outputs, dz.shape, SUM_BLOCK, min(c, CHANNELS), min(k, CHANNELS))
     chunks, parts = _parts(outputs, dz.shape, c, k)
-    run(_part_chunk, chunks, dz.size * c // 4, (like, parts, rows, tiles, x, dz, padding, scratch))
+    run_in_places(_part_chunk, chunks, dz.size * c // 4, (like, parts, rows, tiles, x, dz, padding, scratch))
     return parts, _part_size((outputs + 2) * (outputs + 2), c, k)
 
 
@@ -222,7 +222,7 @@ def _part_size(count, c, k):
 
 
 @kernel
-def _part_chunk(chunk, like, parts, rows, tiles, x, dz, padding, scratch):
+def _part_chunk(chunk, place, like, parts, rows, tiles, x, dz, padding, scratch):
     """The sums over one part for one block of channels: dw (3, 3, C, K), then db (K,)."""
     (images, _, _, k), c, size, outputs = dz.shape, x.shape[3], x.itemsize, _outputs(like)
     blocks, part = (k + CHANNELS - 1) // CHANNELS, chunk % parts
@@ -233,7 +233,7 @@ def _part_chunk(chunk, like, parts, rows, tiles, x, dz, padding, scratch):
     v_matrix, z_matrix = _matrix(tiles, min(c, CHANNELS)), _matrix(tiles, min(k, CHANNELS))
     part_size = _part_size(count, c, k)
     sums, db = scratch + part * part_size * size, scratch + (part * part_size + count * c * k + from_k) * size
-    v = scratch + (parts * part_size + count * chunk * (v_matrix + z_matrix)) * size
+    v = scratch + (parts * part_size + count * place * (v_matrix + z_matrix)) * size
     z = v + count * v_matrix * size
     first, stop = part * images * down // parts, (part + 1) * images * down // parts
     flags = 0
