@@ -30,7 +30,7 @@ CHUNKS = 8  # for the thread pool; each has a block of its own in the scratch ar
 # Elements of a block's transformed inputs and outputs, which L2 holds beside some of the weights.
 BLOCK = 64 << 10
 FEWEST, MOST = 16, 96  # tiles of a block
-SUM_BLOCK = 192 << 10  # the same of the weight gradient, whose products have the tiles as terms
+SUM_BLOCK = 128 << 10  # the same of the weight gradient, whose products have the tiles as terms
 CHANNELS = 64  # input and output channels of a chunk of the weight gradient
 LINE = 16  # elements between the matrices, so that their rows lie in different sets of L1
 PANEL = VECTORS * VECTOR_BYTES  # bytes in a row of a panel of columns; a product reads one panel after another
