@@ -151,7 +151,7 @@ class _Passes(PassManager):  # type: ignore[misc]
     SKIPPED = {
         "WithLifting", "InlineClosureLikes", "InlineInlinables", "InlineOverloads", "FindLiterallyCalls",
         "LiteralUnroll", "MakeFunctionToJitFunction", "RewriteDynamicRaises", "NopythonRewrites", "AnnotateTypes",
-        "NoPythonSupportedFeatureValidation", "DumpParforDiagnostics",
+        "NoPythonSupportedFeatureValidation", "DumpParforDiagnostics", "IRLegalization",
     }  # fmt: skip
 
 
