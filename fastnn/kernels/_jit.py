@@ -130,20 +130,6 @@ class _Operation(_Library):
         passes.run(self._final_module, builder)
 
 
-class _Primitive(_Library):
-    """The code of a primitive, whose vectors and loops are written as they shall be."""
-
-    def _optimize_final_module(self) -> None:
-        """For `gemm` 40 ms instead of the 640 of Numba's passes; the machine code is as fast."""
-        passes = llvm.create_new_module_pass_manager()
-        passes.add_always_inliner_pass()
-        passes.add_sroa_pass()
-        passes.add_simplify_cfg_pass()
-        passes.add_instruction_combine_pass()
-        passes.add_simplify_cfg_pass()
-        passes.run(self._final_module, self._codegen._pass_builder())
-
-
 class _Passes(PassManager):  # type: ignore[misc]
     """Numba's passes without what they do for other code: a first start takes 1.5 s less."""
 
@@ -189,7 +175,7 @@ class _Pipeline(compiler.CompilerBase):  # type: ignore[misc]
         return [passes]
 
 
-_LIBRARIES = {"operation": _Operation, "task": _Library, "primitive": _Primitive, "body": _Body}
+_LIBRARIES = {"operation": _Operation, "task": _Library, "primitive": _Library, "body": _Body}
 
 
 class _Compiler(_FunctionCompiler):  # type: ignore[misc]
