@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -117,6 +116,8 @@ def keywords(function: Callable[..., Any], *without: str) -> dict[str, Any]:
 
 def unknown(name: str, known: Iterable[str], of: str = "") -> ValueError:
     """The error for a dotted name whose last part is none of the known ones."""
+    from difflib import get_close_matches
+
     title, dot, key = name.rpartition(".")
     known = list(known)
     close = get_close_matches(key, known, n=1)

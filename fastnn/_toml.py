@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
 from fastnn.errors import SettingsError
 
 _MOST_PADDING = 36  # columns up to which comments stand below each other
@@ -16,6 +13,9 @@ _MOST_PADDING = 36  # columns up to which comments stand below each other
 
 def read(path: Path) -> dict[str, Any]:
     """The content of a file. Raises SettingsError when it cannot be read or is no TOML."""
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
     try:
         return tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
     except OSError as error:
@@ -28,6 +28,8 @@ def read(path: Path) -> dict[str, Any]:
 
 def text(heading: str, tables: Mapping[str, Mapping[str, Any]], notes: Mapping[str, str]) -> str:
     """A document of tables. heading: a comment at its top. notes: comments by "table.key"; not each key needs one."""
+    import tomlkit
+
     document = tomlkit.document()
     for line in heading.splitlines():
         document.add(tomlkit.comment(line))

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod, sqrt
+from typing import TypeAlias
 
 import numpy as np
 
 from fastnn import _checks
 from fastnn._typing import Array, Shape
 
-Initializer = Callable[[Shape, np.random.Generator], Array]
+Initializer: TypeAlias = "Callable[[Shape, np.random.Generator], Array]"
 
 
 def he_normal(shape: Shape, rng: np.random.Generator) -> Array:

@@ -6,18 +6,19 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from fastnn import _checks, _files, datasets
 from fastnn._typing import Array
-from fastnn.datasets._open import PREPARED, Source, describe, flat, open_image
-from fastnn.datasets.images import Form, SampleShape, read_image
+from fastnn.datasets._form import Form, SampleShape
 from fastnn.errors import ImageError
 from fastnn.losses import BinaryCrossEntropy
 from fastnn.model import Sequential
+
+if TYPE_CHECKING:
+    from fastnn.datasets._open import Source
 
 _OWNER = "predict_images"
 _AT_ONCE = 256
@@ -53,6 +54,8 @@ def predict_images(
     Raises ImageError for the first file that cannot be read, ValueError for a model that takes no images or does not
     tell classes apart.
     """
+    from fastnn.datasets._open import describe
+
     reader = ImageReader(model, form, normalise)
     sources = list(sources)
     found: list[Prediction] = []
@@ -78,10 +81,16 @@ class ImageReader:
 
     def read(self, source: Source) -> Array:
         """The prepared sample uint8 (H, W, C) of an image file. Raises ImageError."""
+        from fastnn.datasets.images import read_image
+
         return read_image(source, self.shape, self.form)
 
     def show(self, file: str, sample: Array) -> Path:
         """Write an image and its prepared sample, side by side, to a file beside the image; returns its path."""
+        from PIL import Image
+
+        from fastnn.datasets._open import PREPARED, flat, open_image
+
         original = flat(open_image(file), "RGB")
         original.thumbnail((2 * _SHOWN, _SHOWN))
         prepared = Image.fromarray(sample[..., 0] if sample.shape[2] == 1 else sample).convert("RGB")

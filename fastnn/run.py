@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -169,6 +168,8 @@ def train(
 
 def try_out(settings: Settings, callbacks: Sequence[Callback] = ()) -> Run:
     """Two batches through everything that `train` does, in a folder that is removed again: raises what would fail."""
+    import tempfile
+
     small = replace(settings, training=replace(settings.training, epochs=1))
     data = load(settings).head(2 * settings.training.batch_size)
     with tempfile.TemporaryDirectory(prefix="fastnn-") as folder:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from fastnn import DataError, datasets
 from fastnn.datasets import _reading
-from fastnn.datasets.images import Form, SampleShape
+from fastnn.datasets._form import Form, SampleShape
 
 
 def save(path, value=0, size=(4, 3), mode="L"):

@@ -12,8 +12,9 @@ from pictures import STROKES, on_nothing, on_paper, pen, photo
 from PIL import Image
 
 from fastnn import DataError, ImageError
+from fastnn.datasets._form import Form, SampleShape
 from fastnn.datasets._open import PIXEL_LIMIT, _simple_png, look_at, open_image
-from fastnn.datasets.images import Form, SampleShape, read_image
+from fastnn.datasets.images import read_image
 
 PLAIN, MNIST = Form(), Form("mnist")
 GREY, COLOUR = SampleShape(3, 5, 1), SampleShape(3, 5, 3)

@@ -32,6 +32,13 @@ def test_the_numpy_backend_needs_neither_numba_nor_files():
     assert modules_after(code).isdisjoint({"numba", "llvmlite", "safetensors", "PIL", "click", "rich"})
 
 
+def test_all_names_load_nothing_that_only_some_calls_need():
+    some = {"numba", "llvmlite", "PIL", "platformdirs", "tomlkit", "secrets", "tempfile", "zipfile", "pickletools"}
+    loaded = modules_after("from fastnn import *")
+    assert loaded.isdisjoint(some)
+    assert "safetensors" in loaded  # the names were loaded
+
+
 def test_the_check_can_fail():
     assert "numba" in modules_after("import numba")
 

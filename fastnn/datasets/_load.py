@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from math import prod
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from fastnn import _checks
 from fastnn._typing import Shape
+from fastnn.datasets._form import Form, SampleShape
 from fastnn.datasets._plan import Wanted, plan
 from fastnn.datasets._split import Dataset, Shares, Split, shares
 from fastnn.datasets.cifar10 import CIFAR10_CLASSES, batches_in, load_cifar10
@@ -25,9 +26,6 @@ from fastnn.datasets.mnist import (
     load_mnist,
 )
 from fastnn.errors import DataError
-
-if TYPE_CHECKING:
-    from fastnn.datasets.images import Form
 
 _OWNER = "datasets"
 _DIGIT_CLASSES = tuple("0123456789")
@@ -132,8 +130,6 @@ def load_test(
     Images of a folder are brought to that shape, in the given form; rows of pixels become images, and images rows.
     Other arguments and errors as in `load`; DataError, too, for samples that cannot have this shape.
     """
-    from fastnn.datasets.images import SampleShape
-
     path, shape = os.fspath(name), SampleShape.of(sample_shape)
     kind = "" if path in _KNOWN else _kind(path)
     options: dict[str, Any] = {"image_size": None, "colour": None, "form": form, "label_column": label_column}
@@ -176,8 +172,6 @@ def _known(path: str, known: _Known, data_dir: str | Path | None, wanted: Wanted
 
 def _own(path: str, wanted: Wanted, options: Mapping[str, Any]) -> tuple[Dataset, Mapping[str, Any]]:
     """The data at a path, and how images become samples like theirs."""
-    from fastnn.datasets.images import Form
-
     kind, size, form = _kind(path), options["image_size"], options["form"]
     _refuse(path, options, _SUITED.get(kind, ()))
     if kind in _KNOWN:

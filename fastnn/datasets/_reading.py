@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.datasets.images import Form, Pixels, SampleShape, read_image
+from fastnn.datasets._form import Form, SampleShape
+from fastnn.datasets.images import Pixels, read_image
 from fastnn.errors import DataError, ImageError
 
 _CHUNK_FILES, _CHUNK_BYTES = 256, 1 << 22

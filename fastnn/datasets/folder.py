@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from natsort import natsorted
 
+from fastnn.datasets._form import Form, SampleShape
 from fastnn.datasets._open import PREPARED, SUFFIXES, look_at
 from fastnn.datasets._plan import Plan, Wanted, plan
 from fastnn.datasets._reading import read_images
 from fastnn.datasets._split import Dataset, Part
-from fastnn.datasets.images import Form, SampleShape
 from fastnn.errors import DataError
 
 _PARTS = {

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from fastnn.datasets._split import Part, Split, checked_labels, scaled_images
 from fastnn.datasets.idx import read_idx
 from fastnn.errors import DataError
@@ -119,7 +117,9 @@ def _read_part(images_path: Path, labels_path: Path) -> Part:
 
 
 def _paths(source: _Source, data_dir: str | Path | None) -> dict[str, Path]:
-    cache = platformdirs.user_cache_path("fastnn") / "data" / source.folder
+    from platformdirs import user_cache_path
+
+    cache = user_cache_path("fastnn") / "data" / source.folder
     for folder in _folders(source, data_dir, cache):
         found = {name: path for name in source.sha256 if (path := _file(folder, name))}
         if len(found) == len(source.sha256):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import io
 import os
-import secrets
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
@@ -193,7 +191,7 @@ def _about(path: Path) -> Iterator[None]:
 
 def _write_folder(path: Path, arrays: Mapping[str, Array]) -> None:
     """A new folder, which appears when all files are in it; path may be an empty one."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
@@ -205,6 +203,8 @@ def _write_folder(path: Path, arrays: Mapping[str, Array]) -> None:
                 np.save(beside / f"{name}.npy", array)
             os.replace(beside, path)
         finally:
+            import shutil
+
             shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be written: {error.strerror or error}") from error

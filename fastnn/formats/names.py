@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from fastnn._typing import Array
 from fastnn.errors import CheckpointError
-from fastnn.formats.pickles import Place
+
+if TYPE_CHECKING:
+    from fastnn.formats.pickles import Place
 
 ROLES = ("weight", "bias", "running_mean", "running_var")  # of one module, as PyTorch names them
 _WORDS = {

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import re
-import zipfile
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from fastnn._typing import Array
 from fastnn.errors import CheckpointError
-from fastnn.formats import pickles
-from fastnn.formats.pickles import Place
+
+if TYPE_CHECKING:
+    from fastnn.formats.pickles import Place
 
 _LARGEST = 2**32  # bytes of a compressed file's arrays: a small file can unpack to any size
 _SAFETENSORS = re.compile(rb".{8}\s*\{", re.DOTALL)  # the length of the header, and the header
@@ -42,6 +43,8 @@ def read(path: Path) -> list[tuple[Place, Array]]:
             raise CheckpointError("a single array; name the folder of all of them")
         if _SAFETENSORS.match(head):
             return _safetensors(path)
+        from fastnn.formats import pickles
+
         return pickles.arrays(path.read_bytes())
     except OSError as error:
         raise CheckpointError(f"cannot be read: {error.strerror or error}") from error
@@ -57,6 +60,8 @@ def _folder(path: Path) -> list[tuple[Place, Array]]:
 
 
 def _npz(path: Path) -> list[tuple[Place, Array]]:
+    import zipfile
+
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()

@@ -16,7 +16,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from types import BuiltinFunctionType
+from typing import Any, ClassVar
 
 import llvmlite.binding as llvm
 from llvmlite import ir
@@ -136,8 +137,32 @@ class _Passes(PassManager):  # type: ignore[misc]
     SKIPPED = {
         "WithLifting", "InlineClosureLikes", "InlineInlinables", "InlineOverloads", "FindLiterallyCalls",
         "LiteralUnroll", "MakeFunctionToJitFunction", "RewriteDynamicRaises", "NopythonRewrites", "AnnotateTypes",
-        "NoPythonSupportedFeatureValidation", "DumpParforDiagnostics",
+        "NoPythonSupportedFeatureValidation", "DumpParforDiagnostics", "IRLegalization",
     }  # fmt: skip
+
+
+class _Typing:
+    """Numba's typing context, which remembers calls of built-in functions: a first start takes 1 s less.
+
+    Numba tries all templates of an operator, those of NumPy's functions among them, for each place where it stands.
+    """
+
+    _known: ClassVar[dict[Any, Any]] = {}
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def resolve_function_type(self, function: Any, arguments: Any, keywords: Any) -> Any:
+        """The signature of a call."""
+        resolve, call = self._context.resolve_function_type, (function, tuple(arguments))
+        if keywords or not isinstance(function, BuiltinFunctionType | types.Function):
+            return resolve(function, arguments, keywords)
+        if call not in self._known:
+            self._known[call] = resolve(function, arguments, keywords)
+        return self._known[call]
 
 
 class _Pipeline(compiler.CompilerBase):  # type: ignore[misc]
@@ -159,7 +184,7 @@ class _Compiler(_FunctionCompiler):  # type: ignore[misc]
     def __init__(self, function: Callable[..., Any], options: dict[str, Any], kind: str) -> None:
         def pipeline(typing: Any, target: Any, _: None, *rest: Any) -> Any:
             library = _LIBRARIES[kind](target.codegen(), function.__qualname__)
-            return _Pipeline(typing, target, library, *rest)
+            return _Pipeline(_Typing(typing), target, library, *rest)
 
         super().__init__(function, cpu_target, options | {"nopython": True}, {}, pipeline)
         self._kind, self._name = kind, f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"

@@ -79,8 +79,8 @@ def adam_update(dw, learning_rate, beta1, beta2, eps, weight_decay, decoupled, s
 
     `weight_decay` is added to the gradient (Adam), or, when `decoupled`, taken from w itself (AdamW).
     """
-    rate = learning_rate / (1.0 - beta1**step)
-    root = 1.0 / math.sqrt(1.0 - beta2**step)
+    rate = learning_rate / (1.0 - beta1 ** float(step))
+    root = 1.0 / math.sqrt(1.0 - beta2 ** float(step))
     shrink = 1.0 - learning_rate * weight_decay if decoupled else 1.0
     decay = 0.0 if decoupled else weight_decay
     run(_adam_chunk, -(-w.size // CHUNK), 4 * w.size, (dw, rate, root, beta1, beta2, eps, decay, shrink, m, s, w))

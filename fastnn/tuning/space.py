@@ -14,8 +14,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-
 from fastnn import _checks, _toml
 from fastnn._tables import unknown
 from fastnn.errors import SettingsError
@@ -97,6 +95,8 @@ class Space:
 
     def text(self) -> str:
         """The content of a file that `read` reads."""
+        import tomlkit
+
         lines, title = [], ""
         for name, axis in sorted(self.axes.items(), key=lambda item: item[0].partition(".")[0]):
             table, _, key = name.partition(".")
