@@ -245,15 +245,14 @@ def _part_chunk(chunk, place, like, parts, rows, tiles, x, dz, padding, scratch)
                0, of_c, down_block, last)  # fmt: skip
         _tiles(like, GRADIENT, dz, from_k, of_k, first, middle, down, across, (0, 0), outputs, z, width, terms * width,
                z_matrix, 0, 0, of_k, down_block, last)  # fmt: skip
-        for j in range(0, of_k, width):
-            for i in range(count):
+        for i in range(count):
+            for j in range(0, of_k, width):
                 gemm(like, of_c, min(width, of_k - j), 1, terms, v + i * v_matrix * size, 1, 0, of_c,
                      z + (i * z_matrix + j * terms) * size, 0, width,
                      sums + ((i * c + from_c) * k + from_k + j) * size, k, 0, flags)  # fmt: skip
-            if from_c == 0:  # the product at point 1 of both axes sums up a tile's gradients
-                of_all = z + ((inputs + 1) * z_matrix + j * terms) * size
-                gemm(like, 1, min(width, of_k - j), 1, terms, one(like), 0, 0, 0, of_all, 0, width,
-                     db + j * size, k, 0, flags)  # fmt: skip
+        for j in range(0, of_k if from_c == 0 else 0, width):  # at point 1 of both axes: the sum of a tile's gradients
+            gemm(like, 1, min(width, of_k - j), 1, terms, one(like), 0, 0, 0,
+                 z + ((inputs + 1) * z_matrix + j * terms) * size, 0, width, db + j * size, k, 0, flags)  # fmt: skip
         first, flags = last, ACCUMULATE
     for i in range(of_c):  # in place: a vector is read before it is written
         row = sums + ((from_c + i) * k + from_k) * size
