@@ -107,7 +107,8 @@ def winograd(like, x, w, b, padding, activation, alpha, scratch, y):
     c, k = x.shape[3], y.shape[3]
     tiles, rows, chunks = _blocks(_outputs(like), y.shape, BLOCK, c, k)
     run(_weight_chunk, CHUNKS, 16 * c * k, (like, c, k, w, scratch))
-    run_in_places(_chunk, chunks, y.size * c // 4, (like, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y))
+    run_in_places(_chunk, chunks, y.size * c // 4,
+                  (like, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y))  # fmt: skip
 
 
 @kernel
