@@ -123,7 +123,6 @@ def pooled(
         )
         zero = ir.Constant(vector, [0.0] * LANES)
         has_bias = builder.icmp_signed("!=", bias, ir.Constant(i64, 0))
-        has_index = builder.icmp_signed("!=", index, ir.Constant(i64, 0))
         linear = builder.icmp_signed("==", rectify, ir.Constant(i64, 0))
 
         def spread(value: Any) -> Any:
@@ -199,11 +198,9 @@ def pooled(
                 found[i] = value, place
             for i, (value, place) in enumerate(found):
                 kept = builder.or_(builder.fcmp_unordered(">", value, zero), spread(linear))
+                place = builder.select(kept, place, ir.Constant(place_type, [0] * LANES))
                 builder.store(builder.select(kept, value, zero), access(y, i * LANES * size, vector)).align = size
-                found[i] = builder.select(kept, place, ir.Constant(place_type, [0] * LANES)), place
-            with builder.if_then(has_index):
-                for i, (place, _) in enumerate(found):
-                    builder.store(place, access(index, i * LANES * place_size, place_type)).align = place_size
+                builder.store(place, access(index, i * LANES * place_size, place_type)).align = place_size
 
         end = builder.append_basic_block("end")
         switch = builder.switch(channels, end)
