@@ -39,7 +39,7 @@ def threaded_outputs():
         index = blank((-(-case.n // 16), *dy.shape[1:], 16), "uint16")
         outputs += run(kernels.conv2d_pool_forward, x, w, b, case.padding, case.rectify, index,
                        blank(dy.shape, "float32"), outputs=2)  # fmt: skip
-        scratch = blank(kernels.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4), "float32")
+        scratch = blank(kernels.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, False), "float32")
         outputs += run(kernels.conv2d_pool_weight_gradient, x, outputs[-2], dy, case.padding, scratch,
                        blank(w.shape, "float32"), blank(b.shape, "float32"), outputs=3)[1:]  # fmt: skip
     return outputs
@@ -63,4 +63,4 @@ def test_same_bits_for_any_number_of_threads():
 )
 def test_for_other_shapes_it_is_not_made(x, w, itemsize):
     p, q = ((size - taps + 1) // 2 for size, taps in zip(x[1:3], w[:2], strict=True))
-    assert kernels.conv2d_pool_scratch_size(x, w, (x[0], p, q, w[3]), itemsize) == -1
+    assert kernels.conv2d_pool_scratch_size(x, w, (x[0], p, q, w[3]), itemsize, False) == -1

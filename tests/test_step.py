@@ -259,7 +259,7 @@ def test_fused_pooling_gives_the_same_numbers(backend, bias, end, rows):
     rng = np.random.default_rng(0)
     model = fn.Sequential(pooled(end, bias=bias), (9, 10, 2), seed=3, backend=backend)
     model.parameters += rng.normal(0, 0.3, model.parameters.size).astype(np.float32)
-    assert [type(layer).__name__ for layer in fused(model.layers)[:2]] == ["_ConvPool", "Conv2D"]
+    assert [type(layer).__name__ for layer in fused(model.layers)] == ["_ConvPool", "_ConvPool", "Flatten", "Dense"]
     x, dy = (rng.standard_normal(s).astype(np.float32) for s in ((rows, 9, 10, 2), (rows, 5)))
     outputs, gradients = [], []
     for forward, backward in ((model.forward, model.backward), (model.pass_forward, model.pass_backward)):
@@ -279,8 +279,6 @@ def test_other_convolutions_are_not_fused_with_pooling(change):
     pool = fn.MaxPool2D(change.pop("pool_size", 2))
     model = fn.Sequential([fn.Conv2D(2, 6, 3, **change), pool, fn.Flatten(), fn.Dense(None, 5)], (9, 10, 2))
     assert len(fused(model.layers)) == len(model.layers)
-    model = fn.Sequential([fn.Conv2D(2, 6, 3), fn.ReLU(), fn.Conv2D(6, 6, 3), fn.MaxPool2D(2)], (9, 10, 2))
-    assert [type(layer).__name__ for layer in fused(model.layers)] == ["Conv2D", "Conv2D", "MaxPool2D"]
 
 
 def normed():

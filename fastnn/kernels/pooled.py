@@ -32,16 +32,23 @@ from .conv import sum_chunk
 
 ROOM = 65536  # elements on the stack: 256 KB, of which a few rows of the images and of outputs are in use at a time
 FEW = 4 if MASKS_ARE_FREE else 1
+FEW_INSIDE = 8 if MASKS_ARE_FREE else 0
 
 
-def conv2d_pool_scratch_size(x_shape, w_shape, y_shape, itemsize):
-    """Return the number of elements that the gradient wants as scratch; -1: not for these shapes."""
+def conv2d_pool_scratch_size(x_shape, w_shape, y_shape, itemsize, inner):
+    """Return the number of elements that the gradient wants as scratch; -1: not for these shapes.
+
+    inner: index lies like y, and the gradients are those of pooling and of the convolution.
+    """
     (images, _, _, c), (taps_h, taps_w, _, k), (_, rows, columns, _) = x_shape, w_shape, y_shape
     taps, wide = taps_w * c, 2 * columns + taps_w - 1
-    room = (taps_h * taps + 1 + columns) * k + 4 * columns * COLUMNS + (taps_h + 1) * wide * c
-    if itemsize != 4 or c > FEW or images < LANES or room * LANES > ROOM:
+    row = (taps_h + 1) * wide * c + columns * k
+    if itemsize != 4 or images < LANES or k < LEAST or (row + columns * k) * LANES > ROOM:
         return -1
-    if taps < LEAST or k < LEAST or k // -(-k // COLUMNS) < LEAST:
+    if inner:
+        return 0 if c <= FEW_INSIDE else -1
+    room = row + (taps_h * taps + 1) * k + 4 * columns * COLUMNS
+    if c > FEW or room * LANES > ROOM or taps < LEAST or k // -(-k // COLUMNS) < LEAST:
         return -1
     parts = min(-(-images // LANES), CHUNKS)
     return parts * bands.py_func(parts, rows) * (taps_h * taps + 1) * k
@@ -52,7 +59,8 @@ def conv2d_pool_forward(x, w, b, padding, rectify, index, y):
     """y (N, P, Q, K) = f(the largest of 2x2 outputs of x (N, H, W, C) * w (R, S, C, K) + b (K,)).
 
     index (N / LANES, P, Q, K, LANES) uint16: which of them is the first maximum (or first NaN), 1 to 4; 0 where
-    f(y) = max(0, y), of `rectify`, cut it off. Of images that are not there: as if they were zeros.
+    f(y) = max(0, y), of `rectify`, cut it off. Of images that are not there: as if they were zeros. Or index
+    (N, P, Q, K, 1): the same less 1, as pooling has it.
     """
     groups = (x.shape[0] + LANES - 1) // LANES
     cut = bands(groups, y.shape[1])
@@ -68,6 +76,7 @@ def _forward_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
     n = group * LANES
     count = min(LANES, images - n)
     memory = stack_array(x, ROOM)  # a row of y, rows of x with all that a window sees
+    places, inner = stack_array(index, ROOM), index.shape[4] == 1  # of a row of y
     row, inputs = (2 * columns + taps_w - 1) * c * LANES, columns * k * LANES
     first, last = band * rows // cut, (band + 1) * rows // cut
     high = min(last - first, ((ROOM - inputs) // row - taps_h + 1) // 2)
@@ -78,14 +87,21 @@ def _forward_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
             _image_row(n, count, h, x, padding[1], inputs + (h - top) * row, row, memory)
         for p in range(p0, min(p0 + high, last)):
             for q in range(columns):
-                seen, out = inputs + 2 * (p - p0) * row + 2 * q * c * LANES, ((group * rows + p) * columns + q) * k
+                seen = inputs + 2 * (p - p0) * row + 2 * q * c * LANES
+                place = address(index, ((group * rows + p) * columns + q) * k * LANES)
+                if inner:
+                    place = address(places, q * k * LANES)
                 for block in range(blocks):
                     k0, k1 = block * k // blocks, (block + 1) * k // blocks
                     pooled(x, index, k1 - k0, taps_h, taps_w * c, address(memory, seen), row // LANES, c,
                            address(w, k0), k, address(b, k0) if b.size > 0 else 0, rectify,
-                           address(memory, (q * k + k0) * LANES), address(index, (out + k0) * LANES))  # fmt: skip
+                           address(memory, (q * k + k0) * LANES), place + k0 * LANES * index.itemsize)  # fmt: skip
             transpose(x, columns * k, count, address(memory, 0), LANES,
                       address(y, (n * rows + p) * columns * k), rows * columns * k)  # fmt: skip
+            for image in range(count if inner else 0):
+                row_of_y = index.reshape(-1)[((n + image) * rows + p) * columns * k :]
+                for i in range(columns * k):
+                    row_of_y[i] = places[i * LANES + image] - 1
 
 
 @kernel

@@ -139,11 +139,11 @@ class Conv2D(Linear):
 
     # With the pooling and ReLU after it, for `fastnn._fusion`
 
-    def pooled_scratch_size(self, x_shape: Shape, y_shape: Shape, itemsize: int) -> int:
+    def pooled_scratch_size(self, x_shape: Shape, y_shape: Shape, itemsize: int, inner: bool) -> int:
         """What `pooled_gradient` wants; -1 where the layers on their own are faster, or round otherwise."""
         if self.backend == "numpy" and self.precision != "full":
             return -1
-        return int(self._ops.conv2d_pool_scratch_size(x_shape, self.weights.shape, y_shape, itemsize))
+        return int(self._ops.conv2d_pool_scratch_size(x_shape, self.weights.shape, y_shape, itemsize, inner))
 
     def pooled_forward(self, x: Array, rectify: bool, index: Array, y: Array) -> None:
         """y = the largest of each 2x2 outputs and, with `rectify`, 0; stride, dilation and groups are 1."""

@@ -78,12 +78,15 @@ def check_pooled(ops: Operations, case: PooledCase, place: Place = plain, oracle
     other = {} if oracle is None else {"oracle": oracle}
     groups, terms = -(-case.n // 16), w[..., 0].size
     index, y = blank((groups, *dy.shape[1:], 16), "uint16"), blank(dy.shape, "float32")
-    scratch = blank(ops.conv2d_pool_scratch_size(x.shape, w.shape, y.shape, 4), "float32")
+    scratch = blank(ops.conv2d_pool_scratch_size(x.shape, w.shape, y.shape, 4, False), "float32")
     seen = x.copy()
     if case.nan:
         seen.flat[:: seen.size // 3] = np.nan
     forward = ("conv2d_pool_forward", seen, w, b, case.padding, case.rectify)
     index, y = agree(ops, *forward, index, y, outputs=2, terms=terms, place=place, **other)
+    inner, again = blank((*y.shape, 1), "uint16"), blank(y.shape, "float32")
+    _, again = agree(ops, *forward, inner, again, outputs=2, terms=terms, place=place, **other)
+    np.testing.assert_array_equal(again, y)
     dw, db = blank(w.shape, "float32"), blank(b.shape, "float32")
     gradient = ("conv2d_pool_weight_gradient", x, index, dy, case.padding)
     terms = 8 * dy[..., 0].size
