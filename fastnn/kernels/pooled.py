@@ -32,7 +32,7 @@ from .conv import sum_chunk
 
 ROOM = 65536  # elements on the stack: 256 KB, of which a few rows of the images and of outputs are in use at a time
 FEW = 4 if MASKS_ARE_FREE else 1
-FEW_INSIDE = 8 if MASKS_ARE_FREE else 0
+FEW_INSIDE = 15 if MASKS_ARE_FREE else 0
 
 
 def conv2d_pool_scratch_size(x_shape, w_shape, y_shape, itemsize, inner):
