@@ -1,8 +1,8 @@
-"""The tile of products lane by lane: what `_simd.py`'s tile, which multiplies one number with a vector, has no use for.
+"""Two more register tiles, whose lanes are images: `dots`, for weight gradients, and `pooled`, for pooled products.
 
-    C[i, j] += sum_o sum_k A[i + o*a_outer + k*a_step] * B[j + o*b_outer + k*b_step],   elements are LANES numbers each
-
-with all sums in registers. Where lanes are images, this is a weight gradient but for the last sum, over the lanes.
+`_simd.py`'s tile multiplies one number with a vector. Where lanes are images, a weight gradient is a sum of products of
+vectors with vectors, and the last sum, over the lanes, can wait. A window of 2x2 products, which read the same weights,
+is pooled before any of them is stored.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from numba.extending import intrinsic
 
 from ._lanes import LANES
 
-CHANNELS = 6
-LEAST, ROWS, COLUMNS = 3, 5, 4  # a tile has LEAST..ROWS rows, LEAST..COLUMNS columns
+# `dots` has tiles of LEAST..ROWS rows and LEAST..COLUMNS columns, `pooled` of LEAST..CHANNELS channels: 24 sums, 4 pixels
+# and a weight in the 32 registers of AVX-512. All numbers from LEAST on, but 5 = 4 + 1 columns, are sums of these.
+LEAST, ROWS, COLUMNS, CHANNELS = 3, 5, 4, 6
 
 
 @intrinsic
@@ -25,7 +26,10 @@ def dots(
     typingctx: Any, like: Any, rows: Any, columns: Any, outer: Any, inner: Any, a: Any, a_outer: Any, a_step: Any,
     b: Any, b_outer: Any, b_step: Any, c: Any, c_row: Any,
 ) -> Any:  # fmt: skip
-    """See above. a, b, c: addresses; outer, inner > 0; strides in elements of LANES numbers of `like`'s type."""
+    """C[i, j] += sum_o sum_k A[i + o*a_outer + k*a_step] * B[j + o*b_outer + k*b_step], lane by lane.
+
+    a, b, c: addresses; outer, inner > 0; strides in elements of LANES numbers of `like`'s type.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         _, rows, columns, outer, inner, a, a_outer, a_step, b, b_outer, b_step, c, c_row = values
@@ -106,7 +110,11 @@ def pooled(
     typingctx: Any, like: Any, places: Any, channels: Any, outer: Any, inner: Any, x: Any, x_row: Any, x_pixel: Any,
     w: Any, w_row: Any, bias: Any, rectify: Any, y: Any, index: Any,
 ) -> Any:  # fmt: skip
-    """y[k] = the largest of a window of 2x2 products + bias[k], k < channels; index[k]: which it is, 1 to 4."""
+    """y[k] = f(the largest of 2x2 products + bias[k]) for k < channels; index[k]: which it is, 1 to 4, or 0: cut off.
+
+    A product: sum_o sum_i x[o*x_row + i] * w[(o*inner + i)*w_row + k], at x, x_pixel and x_row after it, and both. x, w,
+    bias (0: none), y, index: addresses; x_row, x_pixel: in elements of LANES numbers; f(y) = max(0, y) with `rectify`.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         _, _, channels, outer, inner, x, x_row, x_pixel, w, w_row, bias, rectify, y, index = values
