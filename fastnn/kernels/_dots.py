@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 from ._lanes import LANES
 
-# `dots` has tiles of LEAST..ROWS rows and LEAST..COLUMNS columns, `pooled` of LEAST..CHANNELS channels: 24 sums, 4 pixels
+# `dots` has tiles of LEAST..ROWS rows, LEAST..COLUMNS columns, `pooled` of LEAST..CHANNELS channels: 24 sums, 4 pixels
 # and a weight in the 32 registers of AVX-512. All numbers from LEAST on, but 5 = 4 + 1 columns, are sums of these.
 LEAST, ROWS, COLUMNS, CHANNELS = 3, 5, 4, 6
 
@@ -112,8 +112,9 @@ def pooled(
 ) -> Any:  # fmt: skip
     """y[k] = f(the largest of 2x2 products + bias[k]) for k < channels; index[k]: which it is, 1 to 4, or 0: cut off.
 
-    A product: sum_o sum_i x[o*x_row + i] * w[(o*inner + i)*w_row + k], at x, x_pixel and x_row after it, and both. x, w,
-    bias (0: none), y, index: addresses; x_row, x_pixel: in elements of LANES numbers; f(y) = max(0, y) with `rectify`.
+    A product: sum_o sum_i x[o*x_row + i] * w[(o*inner + i)*w_row + k], at x, x_pixel and x_row after it, and both.
+    x, w, bias (0: none), y, index: addresses; x_row, x_pixel: in elements of LANES numbers; f(y) = max(0, y) with
+    `rectify`.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
