@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import kernels
+from fastnn.reference.pooled import IMAGES
 
 from .pairs import Array, Call
 from .shapes import Conv, Dense
@@ -41,6 +42,19 @@ def dense_call(operation: str, shape: Dense, bias: bool = True, operations: Any 
             operation, normal(n, c), normal(n, k, seed=2), wanted, blank(c, k), blank(b.size), outputs=2, scratch=2
         )
     return Call(operation, normal(n, k, seed=2), normal(c, k, seed=1), wanted, blank(n, c), scratch=2)
+
+
+def pooled_call(operation: str, shape: Conv) -> Call:
+    """A pass of a convolution with bias, 2x2 max pooling and ReLU."""
+    x, half, padding = (shape.n, shape.pixels, shape.pixels, shape.c), shape.outputs // 2, (shape.padding,) * 2
+    w, y = (shape.size, shape.size, shape.c, shape.k), (shape.n, half, half, shape.k)
+    index = np.random.default_rng(4).integers(0, 5, (-(-shape.n // IMAGES), *y[1:], IMAGES)).astype(np.uint16)
+    if operation == "conv2d_pool_forward":
+        weights, biases = normal(*w, seed=1), normal(shape.k, seed=3)
+        return Call(operation, normal(*x), weights, biases, padding, True, index, blank(*y), outputs=2)
+    wanted = scratch(kernels.conv2d_pool_scratch_size(x, w, y, 4, False))
+    dy = normal(*y, seed=2)
+    return Call(operation, normal(*x), index, dy, padding, wanted, blank(*w), blank(shape.k), outputs=2, scratch=4)
 
 
 def conv_call(operation: str, shape: Conv, operations: Any = kernels) -> Call:

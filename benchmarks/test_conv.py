@@ -1,9 +1,11 @@
 """Convolutions, with bias and without activation."""
 
+from dataclasses import replace
+
 import pytest
 
-from .calls import conv_call
-from .shapes import FASTER, GROUPED, NARROW, NARROW_FIGURES, WIDE, WIDE_FIGURES
+from .calls import conv_call, pooled_call
+from .shapes import FASTER, GROUPED, NARROW, NARROW_FIGURES, POOLED, WIDE, WIDE_FIGURES
 
 OPERATIONS = ["conv2d_forward", "conv2d_input_gradient", "conv2d_weight_gradient"]
 
@@ -32,3 +34,11 @@ def test_conv_narrow(compare, operation, shape):
 @pytest.mark.parametrize("shape", GROUPED, ids=str)
 def test_conv_grouped(compare, operation, shape):
     measure(compare, operation, shape, FASTER)
+
+
+@pytest.mark.benchmark(group="conv, with pooling")
+@pytest.mark.parametrize("operation", ["conv2d_pool_forward", "conv2d_pool_weight_gradient"])
+@pytest.mark.parametrize("shape", POOLED, ids=str)
+def test_conv_pooled(compare, operation, shape):
+    shape = replace(shape, n=16) if compare.once else shape
+    compare.calls(pooled_call(operation, shape), shape, NARROW_FIGURES, multiply_adds=shape.multiply_adds)

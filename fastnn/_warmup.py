@@ -42,7 +42,7 @@ from fastnn.networks import NETWORKS
 from fastnn.optimizers import SGD, AdamW, Optimizer
 from fastnn.settings import OPTIMIZERS, OptimizerSettings, Settings
 
-_ROWS = 4
+_ROWS = 16  # images in a vector of narrow convolutions; halves take the other way
 _IMAGE = (8, 8, 2)
 
 

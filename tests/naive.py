@@ -212,6 +212,38 @@ def max_pool2d_backward(index, dy, size, stride, padding, dx):
                 dx[n, i, j, c] += dy[n, p, q, c]
 
 
+def conv2d_pool_scratch_size(x_shape, w_shape, y_shape, itemsize, inner):
+    return 0
+
+
+def conv2d_pool_forward(x, w, b, padding, rectify, index, y):
+    n, p, q, k = y.shape
+    lanes = index.shape[4]
+    images = np.zeros((lanes * len(index), *x.shape[1:]))
+    images[:n] = x
+    outputs, largest = np.empty((len(images), 2 * p, 2 * q, k)), np.empty((len(images), p, q, k))
+    conv2d_forward(images, w, b, (1, 1), padding, (1, 1), 1, 0, 0, None, outputs)
+    place = np.empty(largest.shape, int)
+    max_pool2d_forward(outputs, (2, 2), (2, 2), (0, 0), place, largest)
+    for at in np.ndindex(largest.shape):
+        group, lane = divmod(at[0], lanes)
+        number = 0 if rectify and largest[at] <= 0 else 1 + place[at]
+        index[(group, *at[1:], lane)] = number if lanes > 1 else (number - 1) % 2**16
+        if at[0] < n:
+            y[at] = 0 if rectify and largest[at] <= 0 else largest[at]
+
+
+def conv2d_pool_weight_gradient(x, index, dy, padding, scratch, dw, db):
+    n, p, q, k = dy.shape
+    dz = np.zeros((n, 2 * p, 2 * q, k))
+    for at in np.ndindex(dy.shape):
+        group, lane = divmod(at[0], 16)
+        place = int(index[(group, *at[1:], lane)])
+        if place > 0:
+            dz[at[0], 2 * at[1] + (place - 1) // 2, 2 * at[2] + (place - 1) % 2, at[3]] = dy[at]
+    conv2d_weight_gradient(x, dz, (1, 1), padding, (1, 1), 1, None, dw, db)
+
+
 def _pool_count(p, q, size, stride, padding, image, count_include_pad):
     """How many places of window (p, q) lie inside the image, or inside the image with its padding."""
     top, left = padding if count_include_pad else (0, 0)

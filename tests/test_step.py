@@ -234,12 +234,51 @@ def test_blocks_of_steps_and_single_steps_are_the_same():
 
 def test_fused_layers_give_the_same_bits():
     model = make()
-    assert [type(layer).__name__ for layer in fused(model.layers)[:3]] == ["Conv2D", "MaxPool2D", "ReLU"]
-    assert len(fused(model.layers)) == len(model.layers) - 1  # Dense and Tanh
+    assert [type(layer).__name__ for layer in fused(model.layers)[:2]] == ["_ConvPool", "_Skip"]
+    assert len(fused(model.layers)) == len(model.layers) - 3  # Conv2D, MaxPool2D and ReLU; Dense and Tanh
     model.eval()
     plain = model.forward(X)
     np.testing.assert_array_equal(plain, model.predict_outputs(X, batch_size=64))
     assert math.isclose(model.evaluate(X, Y)[0], fn.SoftmaxCrossEntropy().forward(plain, Y), rel_tol=1e-6)
+
+
+def pooled(end, **settings):
+    """A first convolution with the pooling and the ReLU after it, or before it, or without."""
+    activation = "relu" if end == "activation" else None
+    first = fn.Conv2D(2, 6, 3, padding="same", activation=activation, **settings)
+    after = [fn.MaxPool2D(2), fn.ReLU()] if end == "after" else [fn.ReLU(), fn.MaxPool2D(2)]
+    after = after if end in ("before", "after") else [fn.MaxPool2D(2)]
+    return [first, *after, fn.Conv2D(6, 4, 3), fn.MaxPool2D(2), fn.ReLU(), fn.Flatten(), fn.Dense(None, 5)]
+
+
+@pytest.mark.parametrize("rows", [10, 35])  # the first has its kernels for whole vectors of images
+@pytest.mark.parametrize("end", ["before", "after", "activation", "nothing"])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_fused_pooling_gives_the_same_numbers(backend, bias, end, rows):
+    rng = np.random.default_rng(0)
+    model = fn.Sequential(pooled(end, bias=bias), (9, 10, 2), seed=3, backend=backend)
+    model.parameters += rng.normal(0, 0.3, model.parameters.size).astype(np.float32)
+    assert [type(layer).__name__ for layer in fused(model.layers)] == ["_ConvPool", "_ConvPool", "Flatten", "Dense"]
+    x, dy = (rng.standard_normal(s).astype(np.float32) for s in ((rows, 9, 10, 2), (rows, 5)))
+    outputs, gradients = [], []
+    for forward, backward in ((model.forward, model.backward), (model.pass_forward, model.pass_backward)):
+        outputs.append(forward(x).copy())
+        model.gradients[:] = np.nan
+        backward(dy)
+        gradients.append(model.gradients.copy())
+    np.testing.assert_allclose(*outputs, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"stride": 2}, {"dilation": 2}, {"groups": 2}, {"activation": "tanh"}, {"padding": 1, "pool_size": 3}],
+)
+def test_other_convolutions_are_not_fused_with_pooling(change):
+    pool = fn.MaxPool2D(change.pop("pool_size", 2))
+    model = fn.Sequential([fn.Conv2D(2, 6, 3, **change), pool, fn.Flatten(), fn.Dense(None, 5)], (9, 10, 2))
+    assert len(fused(model.layers)) == len(model.layers)
 
 
 def normed():

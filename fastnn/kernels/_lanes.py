@@ -153,8 +153,8 @@ def where_positive(typingctx: Any, of: Any, value: Any) -> Any:
     """Return `value` in the lanes where `of` is positive or NaN, else 0."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        zero = context.get_constant_null(of)
-        return builder.select(builder.fcmp_unordered(">", values[0], zero), values[1], zero)
+        positive = builder.fcmp_unordered(">", values[0], context.get_constant_null(of))
+        return builder.select(positive, values[1], context.get_constant_null(value))
 
     return value(of, value), codegen
 

@@ -136,6 +136,10 @@ class Linear(Layer):
             through = f.backward(dy)
             assert through is not None
             dz = through
+        return self.product_gradients(x, dz)
+
+    def product_gradients(self, x: Array, dz: Array) -> Array | None:
+        """The gradients of weights and biases, and of x if it is wanted, from that of the product."""
         scratch = self.scratch.take(self._scratch_size(x, dz.shape), self.dtype)
         dbiases = self._array("dbiases") if self.bias else np.empty(0, self.dtype)
         self._weight_gradient(x, dz, scratch, dbiases)

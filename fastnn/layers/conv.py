@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn import _checks
 from fastnn._typing import Array, Pair, Precision, Shape
 from fastnn.initializers import Initializer
@@ -134,6 +136,27 @@ class Conv2D(Linear):
 
     def _input_gradient(self, dz: Array, scratch: Array, dx: Array) -> None:
         self._products.conv2d_input_gradient(dz, self.weights, *self._placing(dx.shape), scratch, dx)
+
+    # With the pooling and ReLU after it, for `fastnn._fusion`
+
+    def pooled_scratch_size(self, x_shape: Shape, y_shape: Shape, itemsize: int, inner: bool) -> int:
+        """What `pooled_gradient` wants; -1 where the layers on their own are faster, or round otherwise."""
+        if self.backend == "numpy" and self.precision != "full":
+            return -1
+        return int(self._ops.conv2d_pool_scratch_size(x_shape, self.weights.shape, y_shape, itemsize, inner))
+
+    def pooled_forward(self, x: Array, rectify: bool, index: Array, y: Array) -> None:
+        """y = the largest of each 2x2 outputs and, with `rectify`, 0; stride, dilation and groups are 1."""
+        biases = self._array("biases") if self.bias else np.empty(0, self.dtype)
+        padding = self._frame(x.shape[1], x.shape[2])[0]
+        self._ops.conv2d_pool_forward(x, self.weights, biases, padding, rectify, index, y)
+
+    def pooled_gradient(self, x: Array, index: Array, dy: Array, scratch_size: int) -> None:
+        """The gradients of weights and biases."""
+        scratch = self.scratch.take(scratch_size, self.dtype)
+        dbiases = self._array("dbiases") if self.bias else np.empty(0, self.dtype)
+        padding = self._frame(x.shape[1], x.shape[2])[0]
+        self._ops.conv2d_pool_weight_gradient(x, index, dy, padding, scratch, self.dweights, dbiases)
 
     def _own_config(self) -> dict[str, Any]:
         return {

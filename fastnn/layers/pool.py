@@ -115,9 +115,14 @@ class MaxPool2D(_Pool2D):
 
     def _backward(self, dy: Array) -> Array:
         assert self.inputs is not None
+        assert self._index is not None
         dx = self._gradients.take(self.inputs.shape, self.dtype)
-        self._ops.max_pool2d_backward(self._index, dy, self.pool_size, self.stride, self.padding, dx)
+        self.spread(self._index, dy, dx)
         return dx
+
+    def spread(self, index: Array, dy: Array, dx: Array) -> None:
+        """dx = dy at the pixels that index names, else 0."""
+        self._ops.max_pool2d_backward(index, dy, self.pool_size, self.stride, self.padding, dx)
 
 
 class AvgPool2D(_Pool2D):

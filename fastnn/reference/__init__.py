@@ -63,6 +63,7 @@ from .pool import (
     max_pool2d_backward,
     max_pool2d_forward,
 )
+from .pooled import conv2d_pool_forward, conv2d_pool_scratch_size, conv2d_pool_weight_gradient
 from .residual import residual_add
 
 __all__ = [
@@ -87,6 +88,9 @@ __all__ = [
     "clip_forward",
     "conv2d_forward",
     "conv2d_input_gradient",
+    "conv2d_pool_forward",
+    "conv2d_pool_scratch_size",
+    "conv2d_pool_weight_gradient",
     "conv2d_scratch_size",
     "conv2d_weight_gradient",
     "cutout",

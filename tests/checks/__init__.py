@@ -9,7 +9,7 @@ oracle takes `place` too: what copies each array to where the operation finds it
 `CHECKS` names, for each file of operations, the checks against the oracle with their examples.
 """
 
-from . import activation, augment, batch, conv, dense, loss, metric, norm, optim, pool
+from . import activation, augment, batch, conv, dense, loss, metric, norm, optim, pool, pooled
 
 CHECKS = {
     "activation": [
@@ -49,4 +49,5 @@ CHECKS = {
         (pool.check_avg_pool2d, pool.POOL_EXAMPLES),
         (pool.check_global_avg_pool2d, pool.POOL_EXAMPLES),
     ],
+    "pooled": [(pooled.check_pooled, pooled.POOLED_EXAMPLES)],
 }

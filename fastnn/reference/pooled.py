@@ -1,0 +1,54 @@
+"""A convolution of stride 1, 2x2 max pooling and, with `rectify`, ReLU in one operation, and its weights' gradient.
+
+    y[n,p,q,k] = f(max over the 4 outputs at 2p, 2p+1 and 2q, 2q+1 of conv(x, w) + b)
+
+index (G, P, Q, K, IMAGES) uint16, for G groups of IMAGES images, the last one filled up with images of zeros, says
+where an output's gradient goes: 1 to 4 is the place of the first maximum (or first NaN) in its window plus 1, and 0
+is nowhere, because ReLU gave 0. Or index (N, P, Q, K, 1), for who takes the gradients of pooling and of the convolution
+on their own, which then have no ReLU between them: the same less 1.
+"""
+
+import numpy as np
+
+from ._arrays import Array, Pair
+from .activation import RELU, activation_forward
+from .conv import conv2d_forward, conv2d_weight_gradient
+from .pool import max_pool2d_backward, max_pool2d_forward
+
+IMAGES = 16
+_WINDOW: tuple[Pair, Pair, Pair] = ((2, 2), (2, 2), (0, 0))
+
+
+def conv2d_pool_scratch_size(
+    x_shape: tuple[int, ...], w_shape: tuple[int, ...], y_shape: tuple[int, ...], itemsize: int, inner: bool
+) -> int:
+    """Elements of the gradient's scratch array, none here; -1 where the three operations on their own are faster."""
+    return 0
+
+
+def conv2d_pool_forward(x: Array, w: Array, b: Array, padding: Pair, rectify: bool, index: Array, y: Array) -> None:
+    """index and y (N, P, Q, K) from x (N, H, W, C), w (R, S, C, K) and b (K,); b of size 0: no bias."""
+    n, p, q, k = y.shape
+    outputs, places = np.empty((n, 2 * p, 2 * q, k), y.dtype), np.empty(y.shape, index.dtype)
+    conv2d_forward(x, w, b, (1, 1), padding, (1, 1), 1, 0, 0.0, y[:0], outputs)
+    max_pool2d_forward(outputs, *_WINDOW, places, y)
+    lanes = np.ones((len(index) * index.shape[-1], p, q, k), index.dtype)
+    lanes[:n] += places
+    if rectify:
+        lanes[:n][y <= 0] = 0
+        lanes[n:] *= b > 0 if b.size else False
+        activation_forward(RELU, 0.0, y.reshape(-1), y.reshape(-1))
+    if index.shape[-1] == 1:
+        lanes -= 1
+    index[...] = np.moveaxis(lanes.reshape(len(index), -1, p, q, k), 1, -1)
+
+
+def conv2d_pool_weight_gradient(
+    x: Array, index: Array, dy: Array, padding: Pair, scratch: Array, dw: Array, db: Array
+) -> None:
+    """dw (R, S, C, K) and db (K,) from x (N, H, W, C), index and dy (N, P, Q, K); db of size 0: skipped."""
+    n, p, q, k = dy.shape
+    places = np.moveaxis(index, -1, 1).reshape(-1, p, q, k)[:n]
+    dz = np.empty((n, 2 * p, 2 * q, k), dy.dtype)
+    max_pool2d_backward(places.astype(np.intp) - 1, dy, *_WINDOW, dz)
+    conv2d_weight_gradient(x, dz, (1, 1), padding, (1, 1), 1, scratch, dw, db)

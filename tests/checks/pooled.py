@@ -1,0 +1,93 @@
+"""Checks of the convolution with pooling."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from .common import SEEDS, Array, Operations, Place, agree, blank, plain
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class PooledCase:
+    """Images (N, H, W, C), K kernels of `size` (R, S); `padding` (top, left) and `after` (below, right)."""
+
+    n: int
+    image: Pair
+    c: int
+    k: int
+    size: Pair
+    padding: Pair = (0, 0)
+    after: Pair = (0, 0)
+    bias: bool = True
+    rectify: bool = True
+    nan: bool = False
+    seed: int = 0
+
+    @property
+    def outputs(self) -> Pair:
+        """(P, Q)."""
+        p, q = ((self.image[a] + self.padding[a] + self.after[a] - self.size[a] + 1) // 2 for a in (0, 1))
+        return p, q
+
+    def arrays(self) -> tuple[Array, Array, Array, Array]:
+        """Random x, w, b and dy."""
+        rng = np.random.default_rng(self.seed)
+        shapes = (
+            (self.n, *self.image, self.c),
+            (*self.size, self.c, self.k),
+            (self.k * self.bias,),
+            (self.n, *self.outputs, self.k),
+        )
+        x, w, b, dy = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+        return x, w, b, dy
+
+
+POOLED_EXAMPLES = [
+    PooledCase(16, (2, 2), 3, 3, (1, 1)),
+    PooledCase(17, (6, 7), 1, 6, (5, 5), padding=(2, 2), after=(2, 2)),
+    PooledCase(35, (5, 6), 1, 4, (1, 3), bias=False),
+    PooledCase(16, (5, 4), 3, 32, (3, 3), padding=(1, 1), after=(1, 1), rectify=False),
+    PooledCase(18, (3, 9), 2, 7, (3, 2), padding=(4, 0), after=(2, 3), nan=True),  # windows that see no pixel
+    PooledCase(140, (4, 3), 1, 10, (3, 3), padding=(0, 3), after=(3, 0)),  # more groups of images than parts
+    PooledCase(19, (9, 8), 4, 13, (2, 7), padding=(0, 2), after=(0, 1), bias=False, rectify=False),
+]
+
+
+@st.composite
+def pooled_cases(draw: st.DrawFn) -> PooledCase:
+    """Any shape for which the operations are made."""
+    size = (draw(st.integers(1, 6)), draw(st.integers(1, 6)))
+    padding, after = ((draw(st.integers(0, 3)), draw(st.integers(0, 3))) for _ in range(2))
+    image = (draw(st.integers(1, 9)), draw(st.integers(1, 9)))
+    c, k = draw(st.integers(1, 4)), draw(st.integers(3, 20))
+    case = PooledCase(
+        draw(st.integers(16, 50)), image, c, k, size, padding, after, draw(st.booleans()), draw(st.booleans()),
+        seed=draw(SEEDS),
+    )  # fmt: skip
+    assume(min(case.outputs) > 0 and size[1] * c >= 3 and k != 5)
+    return case
+
+
+def check_pooled(ops: Operations, case: PooledCase, place: Place = plain, oracle: Operations | None = None) -> None:
+    """Outputs, places and gradient equal the oracle's."""
+    x, w, b, dy = case.arrays()
+    other = {} if oracle is None else {"oracle": oracle}
+    groups, terms = -(-case.n // 16), w[..., 0].size
+    index, y = blank((groups, *dy.shape[1:], 16), "uint16"), blank(dy.shape, "float32")
+    scratch = blank(ops.conv2d_pool_scratch_size(x.shape, w.shape, y.shape, 4, False), "float32")
+    seen = x.copy()
+    if case.nan:
+        seen.flat[:: seen.size // 3] = np.nan
+    forward = ("conv2d_pool_forward", seen, w, b, case.padding, case.rectify)
+    index, y = agree(ops, *forward, index, y, outputs=2, terms=terms, place=place, **other)
+    inner, again = blank((*y.shape, 1), "uint16"), blank(y.shape, "float32")
+    _, again = agree(ops, *forward, inner, again, outputs=2, terms=terms, place=place, **other)
+    np.testing.assert_array_equal(again, y)
+    dw, db = blank(w.shape, "float32"), blank(b.shape, "float32")
+    gradient = ("conv2d_pool_weight_gradient", x, index, dy, case.padding)
+    terms = 8 * dy[..., 0].size
+    agree(ops, *gradient, scratch, dw, db, outputs=2, scratch=True, terms=terms, place=place, **other)

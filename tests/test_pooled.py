@@ -1,0 +1,75 @@
+"""Kernels of convolution with pooling: the oracle on awkward and random shapes, and any thread count."""
+
+import pytest
+import threads
+from checks import pooled
+from checks.common import blank, run
+from checks.memory import guarded_end, guarded_start
+from hypothesis import given
+
+from fastnn import kernels, reference
+from fastnn.kernels import pooled as own
+
+LARGE = [
+    pooled.PooledCase(64, (28, 28), 1, 6, (5, 5), padding=(2, 2), after=(2, 2)),
+    pooled.PooledCase(70, (28, 28), 1, 32, (3, 3), padding=(1, 1), after=(1, 1)),
+    pooled.PooledCase(33, (32, 32), 3, 16, (5, 5), rectify=False),
+]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _as_with_avx512():
+    """Without it, several channels are not worth it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(own, "FEW", 4)
+        yield
+
+
+@pytest.mark.parametrize("place", [guarded_end, guarded_start])
+@pytest.mark.parametrize("case", pooled.POOLED_EXAMPLES, ids=str)
+def test_awkward_shapes(case, place):
+    pooled.check_pooled(kernels, case, place)
+
+
+@given(pooled.pooled_cases())
+def test_any_shape(case):
+    pooled.check_pooled(kernels, case)
+
+
+@pytest.mark.parametrize("case", LARGE, ids=str)
+def test_large_images_equal_the_reference(case):
+    pooled.check_pooled(kernels, case, oracle=reference)
+
+
+def threaded_outputs():
+    own.FEW, outputs = 4, []  # in a process of its own
+    for case in LARGE:
+        x, w, b, dy = case.arrays()
+        index = blank((-(-case.n // 16), *dy.shape[1:], 16), "uint16")
+        outputs += run(kernels.conv2d_pool_forward, x, w, b, case.padding, case.rectify, index,
+                       blank(dy.shape, "float32"), outputs=2)  # fmt: skip
+        scratch = blank(kernels.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, False), "float32")
+        outputs += run(kernels.conv2d_pool_weight_gradient, x, outputs[-2], dy, case.padding, scratch,
+                       blank(w.shape, "float32"), blank(b.shape, "float32"), outputs=3)[1:]  # fmt: skip
+    return outputs
+
+
+def test_same_bits_for_any_number_of_threads():
+    assert len(set(threads.digests("test_pooled"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "itemsize"),
+    [
+        ((15, 28, 28, 1), (5, 5, 1, 6), 4),  # fewer images than lanes
+        ((64, 28, 28, 1), (5, 5, 1, 6), 8),
+        ((64, 28, 28, 1), (5, 5, 1, 5), 4),  # no tiles for that many columns
+        ((64, 28, 28, 1), (2, 2, 1, 6), 4),  # nor rows
+        ((64, 28, 28, 16), (3, 3, 16, 32), 4),
+        ((64, 32, 32, 3), (5, 5, 3, 64), 4),  # more sums than the stack has room for
+        ((64, 224, 224, 3), (3, 3, 3, 32), 4),  # rows too long
+    ],
+)
+def test_for_other_shapes_it_is_not_made(x, w, itemsize):
+    p, q = ((size - taps + 1) // 2 for size, taps in zip(x[1:3], w[:2], strict=True))
+    assert kernels.conv2d_pool_scratch_size(x, w, (x[0], p, q, w[3]), itemsize, False) == -1

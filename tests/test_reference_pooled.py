@@ -1,0 +1,19 @@
+"""The NumPy path of convolution with pooling."""
+
+import pytest
+from checks import pooled
+from checks.memory import guarded_end, guarded_start
+from hypothesis import given
+
+from fastnn import reference
+
+
+@pytest.mark.parametrize("place", [guarded_end, guarded_start])
+@pytest.mark.parametrize("case", pooled.POOLED_EXAMPLES, ids=str)
+def test_awkward_shapes(case, place):
+    pooled.check_pooled(reference, case, place)
+
+
+@given(pooled.pooled_cases())
+def test_any_shape(case):
+    pooled.check_pooled(reference, case)
