@@ -15,8 +15,8 @@ Batch 64, two cores, before and after, in us (python -m pytest benchmarks/test_c
     32x32x3 to 16, 3x3        468   326         447   341
     32x32x3 to 64, 3x3       1963  1277        2476  1373
 
-Not so: 16x16x8 to 32, 3x3 (416 to 382, 426 to 479); 3 channels with AVX2, where a tile's sums do not fit in registers
-(32x32x3 to 32: 928 to 1358, 1065 to 1168).
+Not so: 16x16x8 to 32, 3x3 (416 to 382, 426 to 479), which are Winograd's; 3 channels with AVX2, where a tile's sums do
+not fit in registers (32x32x3 to 32: 928 to 1358, 1065 to 1168).
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -28,7 +28,7 @@ from ._lanes import LANES, MASKS_ARE_FREE, add, load, spread, store, where_equal
 from ._memory import address, stack_array, transpose
 from ._parallel import run
 from ._windows import CHUNKS, bands, inside
-from .conv import sum_chunk
+from .conv import is_winograd, sum_chunk
 
 ROOM = 65536  # elements on the stack: 256 KB, of which a few rows of the images and of outputs are in use at a time
 FEW = 4 if MASKS_ARE_FREE else 1
@@ -46,7 +46,8 @@ def conv2d_pool_scratch_size(x_shape, w_shape, y_shape, itemsize, inner):
     if itemsize != 4 or images < LANES or k < LEAST or (row + columns * k) * LANES > ROOM:
         return -1
     if inner:
-        return 0 if c <= FEW_INSIDE else -1
+        outputs = (images, 2 * rows, 2 * columns, k)
+        return 0 if c <= FEW_INSIDE and not is_winograd.py_func(outputs, w_shape, (1, 1), (1, 1), 1) else -1
     room = row + (taps_h * taps + 1) * k + 4 * columns * COLUMNS
     if c > FEW or room * LANES > ROOM or taps < LEAST or k // -(-k // COLUMNS) < LEAST:
         return -1
