@@ -149,6 +149,12 @@ class Emitter:
 
     def mask(self, count: Any) -> Any:
         """Return the mask of the first `count` lanes."""
+        if MASKED_ONLY:  # from bits: LLVM would repeat a comparison in every turn of a loop
+            count = self.builder.select(self.builder.icmp_signed("<", count, self.const(0)), self.const(0), count)
+            some = self.builder.icmp_signed("<", count, self.const(self.lanes))
+            bits = self.builder.sub(self.builder.shl(self.const(1), count), self.const(1))
+            bits = self.builder.select(some, bits, self.const(-1))
+            return self.builder.bitcast(self.builder.trunc(bits, ir.IntType(self.lanes)), self.mask_type)
         wide = ir.VectorType(self.i64, self.lanes)
         undefined = ir.Constant(wide, ir.Undefined)
         lane0 = self.builder.insert_element(undefined, count, ir.Constant(self.i32, 0))
