@@ -21,10 +21,13 @@ from fastnn._typing import Array
 from fastnn.bench.peak import Peak
 from fastnn.kernels._parallel import SMALL
 from fastnn.kernels._simd import lanes
+from fastnn.kernels.conv import FEW, LIGHT
 from fastnn.model import Sequential
+from fastnn.reference.pooled import IMAGES
 
 PRODUCTS = ("dense_forward", "dense_weight_gradient", "dense_input_gradient")
 CONVOLUTIONS = ("conv2d_forward", "conv2d_weight_gradient", "conv2d_input_gradient")
+POOLED = ("conv2d_pool_forward", "conv2d_pool_weight_gradient")
 _SIZES = (1 << 14, 1 << 17, 1 << 20, 1 << 23, 1 << 26)  # bytes that a measurement of the traffic reads and writes
 _SECONDS = 0.05  # of a measurement
 
@@ -118,6 +121,10 @@ def describe(name: str, arguments: Sequence[Any]) -> Operation:
     if name in CONVOLUTIONS:
         pixels, weights, c, k = _conv_shape(name, arrays)
         return Operation(name, f"{name} {_width(c, k)}", 2.0 * pixels * weights / k, given)
+    if name in POOLED:
+        w, y = (arrays[1], arrays[-1]) if name == "conv2d_pool_forward" else (arrays[-2], arrays[2])
+        outputs, (c, k) = 4 * y.size, w.shape[2:]
+        return Operation(name, f"{name} {'image' if c < 6 else 'few'}", 2.0 * outputs * w.size / k, given)
     return Operation(name, "traffic", 0.0, traffic)
 
 
@@ -151,14 +158,19 @@ def _fill(columns: int, like: Array) -> float:
 
 
 # Channels of the convolution that stands for all of its width: different kernels do the narrow and the wide ones.
-_WIDTHS = {"image": (1, 32, 28), "few": (6, 16, 14), "32": (32, 32, 16), "64": (64, 64, 16), "128": (128, 128, 14)}
+_WIDTHS = {
+    "image": (1, 32, 28), "few": (6, 16, 14), "16": (16, 16, 16), "32": (32, 32, 16), "64": (64, 64, 16),
+    "128": (128, 128, 14),
+}  # fmt: skip
 
 
 def _width(c: int, k: int) -> str:
     if c < 6:
         return "image"
-    if min(c, k) < 24:
+    if min(c, k) < FEW or c * k < LIGHT:
         return "few"
+    if min(c, k) < 24:
+        return "16"
     wide = math.sqrt(c * k)
     return "32" if wide < 45 else "64" if wide < 91 else "128"
 
@@ -194,7 +206,8 @@ def calibrate() -> Machine:
     )
     shares["dense_input_gradient"] = flops / seconds(lambda: kernels.dense_input_gradient(dy, w, none, dx)) / peak
     for width, (c, k, pixels) in _WIDTHS.items():
-        shares.update({f"{name} {width}": share / peak for name, share in _convolutions(c, k, pixels, seconds).items()})
+        rates = _convolutions(c, k, pixels, seconds) | _pooled(c, k, pixels, seconds)
+        shares.update({f"{name} {width}": rate / peak for name, rate in rates.items()})
     traffic = []
     for size in _SIZES:
         source = normal(size // 8)
@@ -222,3 +235,24 @@ def _convolutions(c: int, k: int, pixels: int, seconds: Callable[[Callable[[], o
         "conv2d_input_gradient": lambda: kernels.conv2d_input_gradient(dz, w, *place, scratch, dx),
     }
     return {name: flops / seconds(call) for name, call in calls.items()}
+
+
+def _pooled(c: int, k: int, pixels: int, seconds: Callable[[Callable[[], object]], float]) -> dict[str, float]:
+    """FLOP per second of the same with 2x2 pooling, as a first layer or a later one; nothing where there is no such."""
+    rng = np.random.default_rng(0)
+    x, y = (rng.standard_normal((32, side, side, n), np.float32) for side, n in ((pixels, c), (pixels // 2, k)))
+    w, none = rng.standard_normal((3, 3, c, k), np.float32), np.empty(0, np.float32)
+    inner = _width(c, k) != "image"
+    ops: Any = kernels
+    size = ops.conv2d_pool_scratch_size(x.shape, w.shape, y.shape, x.itemsize, inner)
+    if size < 0:
+        return {}
+    images = 1 if inner else IMAGES
+    index, scratch = np.empty((32 // images, *y.shape[1:], images), np.uint16), np.empty(size, np.float32)
+    dw = np.empty_like(w)
+    flops = 8.0 * y.size * w.size / k
+    forward = seconds(lambda: kernels.conv2d_pool_forward(x, w, none, (1, 1), True, index, y))
+    if inner:
+        return {"conv2d_pool_forward": flops / forward}
+    back = seconds(lambda: kernels.conv2d_pool_weight_gradient(x, index, y, (1, 1), scratch, dw, none))
+    return {"conv2d_pool_forward": flops / forward, "conv2d_pool_weight_gradient": flops / back}

@@ -15,6 +15,8 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, models, register_model
 
+from ._simd import mask_from_bits
+
 LANES = 16
 MASKS_ARE_FREE = "+avx512bw" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
 
@@ -209,6 +211,8 @@ def _whole_or_masked(builder: Any, channels: Any, whole: Callable[[], None], mas
 
 
 def _mask(builder: Any, channels: Any) -> Any:
+    if MASKS_ARE_FREE:
+        return mask_from_bits(builder, channels, LANES)
     numbers = ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(range(LANES)))
     return builder.icmp_signed("<", numbers, _spread(builder, builder.trunc(channels, ir.IntType(32))))
 

@@ -87,6 +87,15 @@ class _Bfloat(ir.Type):  # type: ignore[misc]
         return hash(_Bfloat)
 
 
+def mask_from_bits(builder: Any, count: Any, lanes: int) -> Any:
+    """Emit the mask of the first `count` of up to 32 lanes: LLVM would repeat a comparison in every turn of a loop."""
+    zero, all_ = ir.Constant(count.type, 0), ir.Constant(count.type, lanes)
+    count = builder.select(builder.icmp_signed("<", count, zero), zero, count)
+    count = builder.select(builder.icmp_signed("<", count, all_), count, all_)
+    bits = builder.sub(builder.shl(ir.Constant(count.type, 1), count), ir.Constant(count.type, 1))
+    return builder.bitcast(builder.trunc(bits, ir.IntType(lanes)), ir.VectorType(ir.IntType(1), lanes))
+
+
 class Emitter:
     """Emits vector loads, stores and arithmetic of one float type, or products of pairs of bf16 in its place."""
 
@@ -149,12 +158,8 @@ class Emitter:
 
     def mask(self, count: Any) -> Any:
         """Return the mask of the first `count` lanes."""
-        if MASKED_ONLY:  # from bits: LLVM would repeat a comparison in every turn of a loop
-            count = self.builder.select(self.builder.icmp_signed("<", count, self.const(0)), self.const(0), count)
-            some = self.builder.icmp_signed("<", count, self.const(self.lanes))
-            bits = self.builder.sub(self.builder.shl(self.const(1), count), self.const(1))
-            bits = self.builder.select(some, bits, self.const(-1))
-            return self.builder.bitcast(self.builder.trunc(bits, ir.IntType(self.lanes)), self.mask_type)
+        if MASKED_ONLY:
+            return mask_from_bits(self.builder, count, self.lanes)
         wide = ir.VectorType(self.i64, self.lanes)
         undefined = ir.Constant(wide, ir.Undefined)
         lane0 = self.builder.insert_element(undefined, count, ir.Constant(self.i32, 0))
