@@ -21,7 +21,8 @@ from fastnn._typing import Array
 from fastnn.bench.peak import Peak
 from fastnn.kernels._parallel import SMALL
 from fastnn.kernels._simd import lanes
-from fastnn.kernels.conv import FEW, LIGHT
+from fastnn.kernels._transforms import TILE
+from fastnn.kernels.conv import FEW, LIGHT, is_winograd
 from fastnn.model import Sequential
 from fastnn.reference.pooled import IMAGES
 
@@ -40,7 +41,7 @@ class Operation:
     kind: str
     flops: float
     bytes: int
-    fill: float = 1.0  # share of the vectors' lanes that hold columns
+    fill: float = 1.0  # share of the vectors' lanes that hold columns, or of the tiles' pixels that are inside
 
     @property
     def work(self) -> float:
@@ -120,7 +121,8 @@ def describe(name: str, arguments: Sequence[Any]) -> Operation:
         return Operation(name, name, 2.0 * n * c * k, given, _fill(columns, arrays[0]))
     if name in CONVOLUTIONS:
         pixels, weights, c, k = _conv_shape(name, arrays)
-        return Operation(name, f"{name} {_width(c, k)}", 2.0 * pixels * weights / k, given)
+        filled = _tiles_filled(name, arrays, [a for a in arguments if isinstance(a, tuple)])
+        return Operation(name, f"{name} {_width(c, k)}", 2.0 * pixels * weights / k, given, filled)
     if name in POOLED:
         w, y = (arrays[1], arrays[-1]) if name == "conv2d_pool_forward" else (arrays[-2], arrays[2])
         outputs, (c, k) = 4 * y.size, w.shape[2:]
@@ -152,6 +154,19 @@ def _conv_shape(name: str, arrays: list[Array]) -> tuple[int, int, int, int]:
     return dz.size, w.size, dx.shape[3], dz.shape[3]
 
 
+def _tiles_filled(name: str, arrays: list[Array], geometry: Sequence[Any]) -> float:
+    """The share of the outputs that Winograd's products compute which lie in the image; 1 for other kernels."""
+    x, w, y = (arrays[0], arrays[1], arrays[-1])
+    if name == "conv2d_weight_gradient":
+        w, y = arrays[-2], arrays[1]
+    dz = x if name == "conv2d_input_gradient" else y
+    stride, _, dilation = geometry[:3]
+    groups = (y if name == "conv2d_input_gradient" else x).shape[3] // w.shape[2]
+    if not is_winograd.py_func(dz.shape, w.shape, stride, dilation, groups):
+        return 1.0
+    return float(math.prod(side / (-(-side // TILE) * TILE) for side in y.shape[1:3]))
+
+
 def _fill(columns: int, like: Array) -> float:
     width = lanes(like.dtype)
     return columns / (-(-columns // width) * width)
@@ -159,8 +174,8 @@ def _fill(columns: int, like: Array) -> float:
 
 # Channels of the convolution that stands for all of its width: different kernels do the narrow and the wide ones.
 _WIDTHS = {
-    "image": (1, 32, 28), "few": (6, 16, 14), "16": (16, 16, 16), "32": (32, 32, 16), "64": (64, 64, 16),
-    "128": (128, 128, 14),
+    "image": (1, 32, 28), "few": (6, 16, 14), "16": (16, 32, 16), "32": (32, 32, 16), "64": (64, 64, 16),
+    "128": (128, 128, 16),
 }  # fmt: skip
 
 
