@@ -173,7 +173,7 @@ def _chart(points: list[Point]) -> Figure:
         panel.set_ylabel("ms per step")
         panel.grid()
     axes[0].legend()
-    figure.suptitle("Time of a training step (grey: what the roofline of FMA peak and memory forbids)")
+    figure.suptitle("Time of a training step (grey: what FMA peak and memory forbid without Winograd)")
     return figure
 
 

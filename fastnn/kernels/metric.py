@@ -61,6 +61,8 @@ def _is_first_largest(row, column):
     """
     if row.size < SHORT:
         return _scan(row, 0, 1) == column
+    if not 0 <= column < row.size:
+        return False
     top = row[column]
     if top != top:
         return not _has_nan(row[:column])
