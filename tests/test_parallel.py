@@ -134,3 +134,28 @@ def test_the_thread_count_is_checked_and_restored():
         fastnn.set_num_threads(10**6)
     with pytest.raises(TypeError, match=r"set_num_threads: n must be"):
         fastnn.set_num_threads(np.float32(1.5))
+
+
+PLACES = """
+import numpy as np
+from fastnn.kernels._jit import kernel
+from fastnn.kernels._parallel import run_in_places
+@kernel
+def task(chunk, place, inside, clashes, seen):
+    inside[place] += 1
+    for _ in range(20000):
+        clashes[place] += inside[place] != 1
+    inside[place] -= 1
+    seen[chunk] = place
+@kernel
+def every(work, inside, clashes, seen):
+    run_in_places(task, seen.size, work, (inside, clashes, seen))
+for work in (0, 1 << 30):
+    inside, clashes, seen = np.zeros(8, np.int64), np.zeros(8, np.int64), np.full(8, -1)
+    every(work, inside, clashes, seen)
+    print(clashes.sum(), seen.min(), seen.max() < (2 if work else 1), inside.sum())
+"""
+
+
+def test_threads_have_places_of_their_own():
+    assert python(PLACES, NUMBA_NUM_THREADS="2").splitlines() == ["0 0 True 0"] * 2

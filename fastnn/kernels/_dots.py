@@ -7,6 +7,7 @@ is pooled before any of them is stored.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -19,6 +20,46 @@ from ._lanes import LANES
 # `dots` has tiles of LEAST..ROWS rows, LEAST..COLUMNS columns, `pooled` of LEAST..CHANNELS channels: 24 sums, 4 pixels
 # and a weight in the 32 registers of AVX-512. All numbers from LEAST on, but 5 = 4 + 1 columns, are sums of these.
 LEAST, ROWS, COLUMNS, CHANNELS = 3, 5, 4, 6
+
+
+def _double_sum(
+    builder: Any, outer: Any, inner: Any, pointers: list[tuple[Any, Any, Any]], sums: list[Any],
+    terms: Callable[[list[Any], list[Any]], list[Any]],
+) -> list[Any]:  # fmt: skip
+    """Emit `sums` plus the terms of outer x inner turns, both above 0. pointers: start, step, and step of `outer`."""
+    one, nothing = (ir.Constant(outer.type, n) for n in (1, 0))
+    starts, steps, jumps = ([pointer[i] for pointer in pointers] for i in range(3))
+    entry = builder.block
+    outside, inside, after, done = (builder.append_basic_block(s) for s in ("outer", "inner", "after", "done"))
+
+    def phis(values: list[Any], source: Any) -> list[Any]:
+        made = [builder.phi(value.type) for value in values]
+        for phi, value in zip(made, values, strict=True):
+            phi.add_incoming(value, source)
+        return made
+
+    def again(made: list[Any], values: list[Any], loop: Any, end: Any, stop: Any) -> None:
+        """Go round with these values, the first of which counts, or on to `end`."""
+        for phi, value in zip(made, values, strict=True):
+            phi.add_incoming(value, builder.block)
+        builder.cbranch(builder.icmp_signed("<", values[0], stop), loop, end)
+
+    def moved(at: list[Any], by: list[Any]) -> list[Any]:
+        return [builder.add(place, step) for place, step in zip(at, by, strict=True)]
+
+    count = len(pointers) + 1
+    builder.branch(outside)
+    builder.position_at_end(outside)
+    row = phis([nothing, *starts, *sums], entry)
+    builder.branch(inside)
+    builder.position_at_end(inside)
+    turn = phis([nothing, *row[1:]], outside)
+    new = terms(turn[1:count], turn[count:])
+    again(turn, [builder.add(turn[0], one), *moved(turn[1:count], steps), *new], inside, after, inner)
+    builder.position_at_end(after)
+    again(row, [builder.add(row[0], one), *moved(row[1:count], jumps), *new], outside, done, outer)
+    builder.position_at_end(done)
+    return new
 
 
 @intrinsic
@@ -55,37 +96,13 @@ def dots(
         def tile(m: int, n: int) -> None:
             lines = [builder.add(c, builder.mul(c_row, ir.Constant(i64, i))) for i in range(m)]
             sums = [load(lines[i], j) for i in range(m) for j in range(n)]
-            entry = builder.block
-            outside, inside, after, done = (builder.append_basic_block(s) for s in ("outer", "inner", "after", "done"))
-            builder.branch(outside)
-            builder.position_at_end(outside)
-            o, a_from, b_from = (builder.phi(i64) for _ in range(3))
-            held = [builder.phi(vector) for _ in sums]
-            begin = [o, a_from, b_from, *held]
-            for phi, value in zip(begin, [ir.Constant(i64, 0), a, b, *sums], strict=True):
-                phi.add_incoming(value, entry)
-            builder.branch(inside)
-            builder.position_at_end(inside)
-            k, a_at, b_at = (builder.phi(i64) for _ in range(3))
-            acc = [builder.phi(vector) for _ in sums]
-            state = [k, a_at, b_at, *acc]
-            for phi, value in zip(state, [ir.Constant(i64, 0), a_from, b_from, *held], strict=True):
-                phi.add_incoming(value, outside)
-            left = [load(a_at, i) for i in range(m)]
-            right = [load(b_at, j) for j in range(n)]
-            new = [builder.call(fma, [left[i], right[j], acc[i * n + j]]) for i in range(m) for j in range(n)]
-            following = builder.add(k, ir.Constant(i64, 1))
-            steps = [following, builder.add(a_at, a_step), builder.add(b_at, b_step), *new]
-            for phi, value in zip(state, steps, strict=True):
-                phi.add_incoming(value, inside)
-            builder.cbranch(builder.icmp_signed("<", following, inner), inside, after)
-            builder.position_at_end(after)
-            following = builder.add(o, ir.Constant(i64, 1))
-            steps = [following, builder.add(a_from, a_outer), builder.add(b_from, b_outer), *new]
-            for phi, value in zip(begin, steps, strict=True):
-                phi.add_incoming(value, after)
-            builder.cbranch(builder.icmp_signed("<", following, outer), outside, done)
-            builder.position_at_end(done)
+
+            def terms(at: list[Any], sums: list[Any]) -> list[Any]:
+                left, right = [load(at[0], i) for i in range(m)], [load(at[1], j) for j in range(n)]
+                return [builder.call(fma, [left[i], right[j], sums[i * n + j]]) for i in range(m) for j in range(n)]
+
+            pointers = [(a, a_step, a_outer), (b, b_step, b_outer)]
+            new = _double_sum(builder, outer, inner, pointers, sums, terms)
             for number, value in enumerate(new):
                 builder.store(value, pointer(lines[number // n], number % n)).align = size
 
@@ -149,40 +166,14 @@ def pooled(
 
         def tile(n: int) -> None:
             corners = [ir.Constant(i64, 0), x_pixel, x_row, builder.add(x_row, x_pixel)]
-            entry = builder.block
-            outside, inside, after, done = (builder.append_basic_block(s) for s in ("outer", "inner", "after", "done"))
-            builder.branch(outside)
-            builder.position_at_end(outside)
-            o, x_from, w_from = (builder.phi(i64) for _ in range(3))
-            held = [builder.phi(vector) for _ in range(4 * n)]
-            begin = [o, x_from, w_from, *held]
-            for phi, value in zip(begin, [ir.Constant(i64, 0), x, w, *[zero] * (4 * n)], strict=True):
-                phi.add_incoming(value, entry)
-            builder.branch(inside)
-            builder.position_at_end(inside)
-            k, x_at, w_at = (builder.phi(i64) for _ in range(3))
-            acc = [builder.phi(vector) for _ in held]
-            state = [k, x_at, w_at, *acc]
-            for phi, value in zip(state, [ir.Constant(i64, 0), x_from, w_from, *held], strict=True):
-                phi.add_incoming(value, outside)
-            pixels = [load(builder.add(x_at, corner), 0, vector) for corner in corners]
-            new = []
-            for channel in range(n):
-                weight = spread(load(w_at, channel * size, scalar))
-                new += [builder.call(fma, [weight, pixels[i], acc[4 * channel + i]]) for i in range(4)]
-            following = builder.add(k, ir.Constant(i64, 1))
-            w_next = builder.add(w_at, w_row)
-            steps = [following, builder.add(x_at, ir.Constant(i64, LANES * size)), w_next, *new]
-            for phi, value in zip(state, steps, strict=True):
-                phi.add_incoming(value, inside)
-            builder.cbranch(builder.icmp_signed("<", following, inner), inside, after)
-            builder.position_at_end(after)
-            following = builder.add(o, ir.Constant(i64, 1))
-            steps = [following, builder.add(x_from, x_row), w_next, *new]
-            for phi, value in zip(begin, steps, strict=True):
-                phi.add_incoming(value, after)
-            builder.cbranch(builder.icmp_signed("<", following, outer), outside, done)
-            builder.position_at_end(done)
+
+            def terms(at: list[Any], sums: list[Any]) -> list[Any]:
+                pixels = [load(builder.add(at[0], corner), 0, vector) for corner in corners]
+                weights = [spread(load(at[1], channel * size, scalar)) for channel in range(n)]
+                return [builder.call(fma, [weights[i // 4], pixels[i % 4], sums[i]]) for i in range(4 * n)]
+
+            pointers = [(x, ir.Constant(i64, LANES * size), x_row), (w, w_row, builder.mul(w_row, inner))]
+            new = _double_sum(builder, outer, inner, pointers, [zero] * (4 * n), terms)
             found = []
             for channel in range(n):
                 best, place = new[4 * channel], ir.Constant(place_type, [1] * LANES)

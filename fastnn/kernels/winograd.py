@@ -118,8 +118,8 @@ def _weight_chunk(chunk, like, c, k, w, to):
     width, matrix = PANEL // size, _matrix(depth, k)
     for i in range(chunk * depth // CHUNKS, (chunk + 1) * depth // CHUNKS):
         transform(like, WEIGHTS, k, w + i * k * size, 3 * c * k, c * k, to + i * width * size, inputs * matrix, matrix,
-                   depth * width, 0, 0, 0, 0, 0,
-                   w + (i + depth) * k * size, k if i + depth < c else 0, 0, 0)  # fmt: skip
+                  depth * width, 0, 0, 0, 0, 0,
+                  w + (i + depth) * k * size, k if i + depth < c else 0, 0, 0)  # fmt: skip
 
 
 @kernel
@@ -192,7 +192,7 @@ def _tiles(like, kind, image, at, channels, first, last, down, across, padding, 
             to_row, to_column = (width * c, c) if kind == OUTPUT else (matrices, matrix)
             other = address(image, ((second_n * height + second_h) * width + v) * c + at + apart)
             transform(like, kind, channels, source, source_row, source_column, to, to_row, to_column, panel,
-                       h0, h1, v0, v1, flags, other, seconds, second_h0, second_h1)  # fmt: skip
+                      h0, h1, v0, v1, flags, other, seconds, second_h0, second_h1)  # fmt: skip
             block += step * size
 
 
@@ -260,6 +260,6 @@ def _part_chunk(chunk, place, like, parts, rows, tiles, x, dz, padding, scratch)
     for i in range(of_c):  # in place: a vector is read before it is written
         row = sums + ((from_c + i) * k + from_k) * size
         transform(like, SUMS, of_k, row, inputs * c * k, c * k, row, 3 * c * k, c * k, width, 0, 0, 0, 0, 0,
-                   0, 0, 0, 0)  # fmt: skip
+                  0, 0, 0, 0)  # fmt: skip
     if from_c == 0:
         copy(x, 1, of_k, db, k, sums + (9 * c * k + from_k) * size, k)
