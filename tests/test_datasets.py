@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from fastnn import DataError, datasets
-from fastnn.datasets import mnist, read_idx, write_idx
+from fastnn.datasets import idx, mnist, read_idx, write_idx
 
 IMAGES = np.arange(3 * 28 * 28, dtype=np.uint32).astype(np.uint8).reshape(3, 28, 28)
 LABELS = np.array([0, 9, 4], np.uint8)
@@ -111,6 +111,27 @@ def test_damaged_file(tmp_path, content, message, pack):
 
 def flipped(packed: bytes, at: int) -> bytes:
     return packed[:at] + bytes([packed[at] ^ 0xFF]) + packed[at + 1 :]
+
+
+@pytest.mark.parametrize("name", ["some-idx", "some-idx.gz"])
+def test_images_in_many_pieces(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(idx, "_PIECE", 7)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 4, 3), np.uint8)
+    write_idx(tmp_path / name, pixels)
+    np.testing.assert_array_equal(read_idx(tmp_path / name), pixels)
+    images = idx.read_images(tmp_path / name, 255)
+    assert images.dtype == np.float32
+    np.testing.assert_array_equal(images, pixels[..., np.newaxis] / np.float32(255))
+
+
+def test_file_that_is_larger_than_the_memory(tmp_path, monkeypatch):
+    def nothing_left(*arguments):
+        raise MemoryError
+
+    (tmp_path / "some-idx").write_bytes(GOOD)
+    monkeypatch.setattr(np, "empty", nothing_left)
+    with pytest.raises(DataError, match="some-idx: does not fit into memory"):
+        read_idx(tmp_path / "some-idx")
 
 
 @pytest.mark.parametrize(

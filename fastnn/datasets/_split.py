@@ -41,12 +41,6 @@ class Dataset:
         return iter((self.train, self.test))
 
 
-def scaled_images(pixels: npt.NDArray[Any], white: int) -> npt.NDArray[np.float32]:
-    """Bytes (N, H, W) in 0..white -> float32 (N, H, W, 1) in 0..1."""
-    images: npt.NDArray[np.float32] = np.divide(pixels[..., np.newaxis], np.float32(white), dtype=np.float32)
-    return images
-
-
 def checked_labels(labels: npt.NDArray[Any], images: int, classes: int, path: Path) -> npt.NDArray[np.int64]:
     """Bytes (N,) -> int64 (N,); DataError unless there is one for each image and each is below classes."""
     if len(labels) != images:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastnn.datasets._split import Split, checked_labels, scaled_images
-from fastnn.datasets.idx import read_idx
+from fastnn.datasets._split import Split, checked_labels
+from fastnn.datasets.idx import read_idx, read_images
 
 _TRAINING_IMAGES = 1500
 _WHITE = 16
@@ -21,7 +21,7 @@ def load_digits() -> Split:
     """
     folder = _folder()
     labels_path = folder / "labels-idx1-ubyte.gz"
-    x = scaled_images(read_idx(folder / "images-idx3-ubyte.gz", ndim=3), _WHITE)
+    x = read_images(folder / "images-idx3-ubyte.gz", _WHITE)
     y = checked_labels(read_idx(labels_path, ndim=1), len(x), 10, labels_path)
     n = _TRAINING_IMAGES
     return (x[:n], y[:n]), (x[n:], y[n:])

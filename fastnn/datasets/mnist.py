@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastnn.datasets._split import Part, Split, checked_labels, scaled_images
-from fastnn.datasets.idx import read_idx
+from fastnn.datasets._split import Part, Split, checked_labels
+from fastnn.datasets.idx import read_idx, read_images
 from fastnn.errors import DataError
 
 _TRAIN_IMAGES = "train-images-idx3-ubyte"
@@ -101,19 +102,18 @@ def load_kmnist(data_dir: str | Path | None = None) -> Split:
 
 def _load(source: _Source, data_dir: str | Path | None) -> Split:
     paths = _paths(source, data_dir)
-    return (
-        _read_part(paths[_TRAIN_IMAGES], paths[_TRAIN_LABELS]),
-        _read_part(paths[_TEST_IMAGES], paths[_TEST_LABELS]),
-    )
+    images, labels = (paths[_TRAIN_IMAGES], paths[_TEST_IMAGES]), (paths[_TRAIN_LABELS], paths[_TEST_LABELS])
+    with ThreadPoolExecutor(len(images)) as readers:
+        train, test = readers.map(_read_part, images, labels)
+    return train, test
 
 
 def _read_part(images_path: Path, labels_path: Path) -> Part:
-    pixels = read_idx(images_path, ndim=3)
-    if pixels.shape[1:] != (28, 28):
-        height, width = pixels.shape[1:]
+    images = read_images(images_path, _WHITE)
+    if images.shape[1:3] != (28, 28):
+        height, width = images.shape[1:3]
         raise DataError(f"{images_path}: images must be 28x28 pixels, got {height}x{width}")
-    labels = checked_labels(read_idx(labels_path, ndim=1), len(pixels), _CLASSES, labels_path)
-    return scaled_images(pixels, _WHITE), labels
+    return images, checked_labels(read_idx(labels_path, ndim=1), len(images), _CLASSES, labels_path)
 
 
 def _paths(source: _Source, data_dir: str | Path | None) -> dict[str, Path]:
