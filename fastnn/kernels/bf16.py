@@ -67,7 +67,7 @@ def dense_forward(x, w, b, activation, alpha, scratch, y):
     of_w = pairs_in(scratch, _whole(n * half), (half, k))
     _pair((n, half, c - half), address(x, 0), of_x, (1, half * k, (c - half) * k), address(w, 0), of_w)
     product(of_x, n, k, half, address(of_x, 0), half, 1, address(of_w, 0), k, 1, address(y, 0),
-            address(b, 0) if b.size > 0 else 0, activation, alpha)  # fmt: skip
+            address(b, 0) if b.size > 0 else 0, activation, alpha, 0)  # fmt: skip
 
 
 @kernel
@@ -81,7 +81,7 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
     of_x = pairs_in(scratch, 0, (half, c))
     of_dz = pairs_in(scratch, _whole(half * c), (half, k))
     _pair((1, half * c, (n - half) * c), address(x, 0), of_x, (1, half * k, (n - half) * k), address(dz, 0), of_dz)
-    product(of_x, c, k, half, address(of_x, 0), 1, c, address(of_dz, 0), k, 1, address(dw, 0), 0, 0, 0.0)
+    product(of_x, c, k, half, address(of_x, 0), 1, c, address(of_dz, 0), k, 1, address(dw, 0), 0, 0, 0.0, 0)
     if db.size > 0:
         column_sums(dz, 0, n, db)
 
