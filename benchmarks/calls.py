@@ -41,7 +41,7 @@ def dense_call(operation: str, shape: Dense, bias: bool = True, operations: Any 
         return Call(
             operation, normal(n, c), normal(n, k, seed=2), wanted, blank(c, k), blank(b.size), outputs=2, scratch=2
         )
-    return Call(operation, normal(n, k, seed=2), normal(c, k, seed=1), wanted, blank(n, c), scratch=2)
+    return Call(operation, normal(n, k, seed=2), normal(c, k, seed=1), blank(0, c), wanted, blank(n, c), scratch=3)
 
 
 def pooled_call(operation: str, shape: Conv) -> Call:

@@ -142,9 +142,9 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
         db[k] = sum(dz[:, k])
 
 
-def dense_input_gradient(dz, w, scratch, dx):
+def dense_input_gradient(dz, w, relu, scratch, dx):
     for n, c in itertools.product(*map(range, dx.shape)):
-        dx[n, c] = sum(dz[n] * w[c])
+        dx[n, c] = 0 if relu.size and relu[n, c] <= 0 else sum(dz[n] * w[c])
 
 
 def _taps(x, y, size, stride, padding, dilation=(1, 1)):

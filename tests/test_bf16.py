@@ -151,7 +151,7 @@ def dense_run(ops, x, w, b, dz, activation, more=0):
     scratch = blank(ops.dense_scratch_size(*x.shape, w.shape[1]) + more, x.dtype)
     ops.dense_forward(x, w, b, activation, 0.0, scratch, y)
     ops.dense_weight_gradient(x, dz, scratch, dw, db)
-    ops.dense_input_gradient(dz, w, scratch, dx)
+    ops.dense_input_gradient(dz, w, x[:0], scratch, dx)
     return y, dw, db, dx
 
 

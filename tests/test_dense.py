@@ -54,7 +54,7 @@ def threaded_outputs():
         scratch = blank(kernels.dense_scratch_size(n, c, k), "float32")
         kernels.dense_forward(x, w, b, 9, 0.0, scratch, y)
         kernels.dense_weight_gradient(x, dz, scratch, dw, db)
-        kernels.dense_input_gradient(dz, w, scratch, dx)
+        kernels.dense_input_gradient(dz, w, x, scratch, dx)
         yield from (y, dw, db, dx)
 
 

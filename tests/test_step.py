@@ -242,6 +242,28 @@ def test_fused_layers_give_the_same_bits():
     assert math.isclose(model.evaluate(X, Y)[0], fn.SoftmaxCrossEntropy().forward(plain, Y), rel_tol=1e-6)
 
 
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+@pytest.mark.parametrize("rows", [7, 70])
+def test_relu_between_dense_layers_gives_the_same_bits(backend, rows):
+    def half(inner):
+        return [fn.ReLU(), fn.Dense(None, 500, activation="relu"), fn.Dense(None, 33), *inner]
+
+    layers = [fn.Dense(8, 20), *half([fn.ReLU()]), fn.Dense(None, 6), *half([]), fn.LeakyReLU(0.0), fn.Dense(None, 5)]
+    model = fn.Sequential(layers, (8,), backend=backend, seed=0)
+    steps = fused(model.layers)
+    assert [layer.rectified for layer in steps] == [False, True, True, True, True, True, False]
+    assert [layer.sloped for layer in steps] == [True, True, True, True, True, False, False]
+    assert not any(layer.rectified or layer.sloped for layer in model.layers if isinstance(layer, fn.Dense))
+    x, dy = (RNG.standard_normal((rows, size)).astype(np.float32) for size in (8, 5))
+    model.forward(x)
+    model.backward(dy)
+    expected = model.gradients.copy()
+    model.gradients[:] = np.nan
+    model.pass_forward(x)
+    model.pass_backward(dy)
+    np.testing.assert_array_equal(model.gradients, expected)
+
+
 def pooled(end, **settings):
     """A first convolution with the pooling and the ReLU after it, or before it, or without."""
     activation = "relu" if end == "activation" else None

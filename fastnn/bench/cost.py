@@ -219,7 +219,9 @@ def calibrate() -> Machine:
     shares["dense_weight_gradient"] = (
         flops / seconds(lambda: kernels.dense_weight_gradient(x, dy, scratch, dw, none)) / peak
     )
-    shares["dense_input_gradient"] = flops / seconds(lambda: kernels.dense_input_gradient(dy, w, none, dx)) / peak
+    shares["dense_input_gradient"] = (
+        flops / seconds(lambda: kernels.dense_input_gradient(dy, w, x[:0], none, dx)) / peak
+    )
     for width, (c, k, pixels) in _WIDTHS.items():
         rates = _convolutions(c, k, pixels, seconds) | _pooled(c, k, pixels, seconds)
         shares.update({f"{name} {width}": rate / peak for name, rate in rates.items()})

@@ -87,17 +87,17 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
 
 
 @kernel
-def dense_input_gradient(dz, w, scratch, dx):
-    """dx (N, C) = dz @ w.T."""
+def dense_input_gradient(dz, w, relu, scratch, dx):
+    """dx (N, C) = dz @ w.T, and 0 where relu (N, C) is not positive, unless it has size 0."""
     (n, k), c = dz.shape, w.shape[0]
     if not _dense_pays(n, c, k):
-        full_dense_input_gradient(dz, w, scratch, dx)
+        full_dense_input_gradient(dz, w, relu, scratch, dx)
         return
     half = (k + 1) // 2
     of_dz = pairs_in(scratch, 0, (n, half))
     of_w = pairs_in(scratch, _whole(n * half), (c, half))
     _pair((n, half, k - half), address(dz, 0), of_dz, (c, half, k - half), address(w, 0), of_w)
-    input_product(of_dz, of_w, dx)
+    input_product(of_dz, of_w, relu, dx)
 
 
 def conv2d_scratch_size(

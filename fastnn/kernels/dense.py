@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from ._epilogue import activate, prepare, tile_flags
 from ._jit import kernel
+from ._lanes import LANES, load, store, where_positive
 from ._memory import WAYS, address, copy, one, stack, transpose
 from ._parallel import run
 from ._simd import ACCUMULATE, MAX_ROWS, VECTOR_BYTES, VECTORS, gemm
+from .activation import RELU, activation_backward
 
 CHUNKS = 8  # wanted at least, for the thread pool
 PANEL = VECTORS * VECTOR_BYTES  # bytes in one row of a panel of B, which is as wide as the tile
@@ -80,7 +82,8 @@ def _inner_chunk(chunk, x, w, bias, partial):
     j0, j1 = column * panels // across * width, min(n, (column + 1) * panels // across * width)
     if j0 < j1:
         gemm(x, m, j1 - j0, 1, k1 - k0, address(x, k0), k, 0, 1, address(w, k0 * n + j0), 0, n,
-             partial + (half * m * n + j0) * size, n, bias + j0 * size if bias != 0 and half == 0 else 0, 0)  # fmt: skip
+             partial + (half * m * n + j0) * size, n,
+             bias + j0 * size if bias != 0 and half == 0 else 0, 0)  # fmt: skip
 
 
 @kernel
@@ -96,21 +99,23 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
 
 
 @kernel
-def dense_input_gradient(dz, w, scratch, dx):
-    """dx (N, C) = dz @ w.T."""
-    input_product(dz, w, dx)
+def dense_input_gradient(dz, w, relu, scratch, dx):
+    """dx (N, C) = dz @ w.T, and 0 where relu (N, C) is not positive, unless it has size 0."""
+    input_product(dz, w, relu, dx)
 
 
 @kernel
-def input_product(dz, w, dx):
-    """dx = dz @ w.T, of floats or of pairs."""
+def input_product(dz, w, relu, dx):
+    """dx = dz @ w.T, of floats or of pairs; relu: see `dense_input_gradient`."""
     (m, n), c = dz.shape, w.shape[0]
     if n * dz.itemsize > WIDE and m >= 64:
         product(dz, m, c, n, address(dz, 0), n, 1, address(w, 0), 1, n, address(dx, 0), 0, 0, 0.0, 0)
+        if relu.size > 0:
+            activation_backward(RELU, 0.0, relu.reshape(-1)[:0], relu.reshape(-1), dx.reshape(-1), dx.reshape(-1))
     else:
         panels = (m * dz.itemsize + PANEL - 1) // PANEL
         row_blocks = max(1, min((CHUNKS + panels - 1) // panels, c // 64))
-        run(_flipped_chunk, panels * row_blocks, m * n * c // 16, (dz, w, row_blocks, dx))
+        run(_flipped_chunk, panels * row_blocks, m * n * c // 16, (dz, w, relu, row_blocks, dx))
 
 
 @kernel
@@ -251,7 +256,7 @@ def _copy_panels(like, depth, columns, b, b_k, b_n, to):
 
 
 @kernel
-def _flipped_chunk(chunk, dz, w, row_blocks, dx):
+def _flipped_chunk(chunk, dz, w, relu, row_blocks, dx):
     """A block of dx = dz @ w.T for few rows, as (w @ dz.T).T: w stays where it is, dz and the result are transposed."""
     size = dz.itemsize
     width = PANEL // size
@@ -271,6 +276,10 @@ def _flipped_chunk(chunk, dz, w, row_blocks, dx):
             gemm(dz, rows, columns, 1, depth, address(w, c2 * n + n0), n, 0, 1,
                  dz_t, 0, width, dx_t, width, 0, ACCUMULATE if n0 > 0 else 0)  # fmt: skip
             transpose(dz, rows, columns, dx_t, width, address(dx, i0 * c + c2), c)
+    for i in range(i0, i0 + columns if relu.size > 0 else i0):
+        for j in range(c0, c1, LANES):
+            at, count = i * c + j, c1 - j
+            store(dx, at, count, where_positive(load(relu, at, count), load(dx, at, count)))
 
 
 @kernel

@@ -35,7 +35,9 @@ class Linear(Layer):
     biases = Parameter()
     dweights = Parameter()
     dbiases = Parameter()
-    twin: Linear | None = None  # this layer with the next one's activation, as a model's steps run it
+    twin: Linear | None = None  # this layer as a model's steps run it: with the next one's activation
+    sloped = False  # dy has the activation's slope in it already: the next layer is `rectified`
+    rectified = False  # x is the output of a ReLU, whose slope dx is to have in it
 
     def __init__(
         self,
@@ -130,7 +132,9 @@ class Linear(Layer):
         assert self.inputs is not None
         f, x = self.activation, self.inputs
         dz: Array = dy
-        if isinstance(f, activations.Elementwise) and f.from_output:
+        if self.sloped:
+            dz = dy
+        elif isinstance(f, activations.Elementwise) and f.from_output:
             dz = f.backward_from(None, self.output, dy)
         elif f is not None:
             through = f.backward(dy)

@@ -72,7 +72,8 @@ class Dense(Linear):
         self._products.dense_weight_gradient(x, dz, scratch, self.dweights, dbiases)
 
     def _input_gradient(self, dz: Array, scratch: Array, dx: Array) -> None:
-        self._products.dense_input_gradient(dz, self.weights, scratch, dx)
+        relu = self.inputs if self.rectified and self.inputs is not None else dx[:0]
+        self._products.dense_input_gradient(dz, self.weights, relu, scratch, dx)
 
     def _own_config(self) -> dict[str, Any]:
         return {"in_features": self.in_features, "out_features": self.out_features, **super()._own_config()}

@@ -42,9 +42,9 @@ def dense_weight_gradient(x: Array, dz: Array, scratch: Array, dw: Array, db: Ar
         np.sum(dz, axis=0, out=db)
 
 
-def dense_input_gradient(dz: Array, w: Array, scratch: Array, dx: Array) -> None:
-    """dx (N, C) = dz (N, K) @ w.T, with w (C, K)."""
-    dense.dense_input_gradient(rounded(dz), rounded(w), scratch, dx)
+def dense_input_gradient(dz: Array, w: Array, relu: Array, scratch: Array, dx: Array) -> None:
+    """dx (N, C) = dz (N, K) @ w.T, with w (C, K); relu: see `dense.dense_input_gradient`."""
+    dense.dense_input_gradient(rounded(dz), rounded(w), relu, scratch, dx)
 
 
 def conv2d_forward(

@@ -30,6 +30,12 @@ def dense_weight_gradient(x: Array, dz: Array, scratch: Array, dw: Array, db: Ar
         np.sum(dz, axis=0, out=db)
 
 
-def dense_input_gradient(dz: Array, w: Array, scratch: Array, dx: Array) -> None:
-    """dx (N, C) = dz (N, K) @ w.T, with w (C, K)."""
+def dense_input_gradient(dz: Array, w: Array, relu: Array, scratch: Array, dx: Array) -> None:
+    """dx (N, C) = dz (N, K) @ w.T, with w (C, K).
+
+    relu (N, C): the output of a ReLU from which x came; its slope is in dx then, which is 0 where relu <= 0. Size 0:
+    there is none.
+    """
     np.matmul(dz, w.T, out=dx)
+    if relu.size:
+        dx[relu <= 0] = 0

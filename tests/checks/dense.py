@@ -70,7 +70,9 @@ def check_dense(
     dw, db, dx = blank(w.shape, case.dtype), blank(b.shape, case.dtype), blank(x.shape, case.dtype)
     gradient = ("dense_weight_gradient", x, dz, scratch, dw, db)
     agree(ops, *gradient, outputs=2, scratch=True, terms=case.n, place=place, oracle=oracle)
-    agree(ops, "dense_input_gradient", dz, w, scratch, dx, scratch=True, terms=case.k, place=place, oracle=oracle)
+    for relu in (x[:0], x):
+        gradient = ("dense_input_gradient", dz, w, relu, scratch, dx)
+        agree(ops, *gradient, scratch=True, terms=case.k, place=place, oracle=oracle)
 
 
 def check_dense_gradients(ops: Operations, case: DenseCase) -> None:
@@ -83,7 +85,7 @@ def check_dense_gradients(ops: Operations, case: DenseCase) -> None:
     scratch = blank(ops.dense_scratch_size(case.n, case.c, case.k), x.dtype)
     outputs = (blank(w.shape, x.dtype), blank(b.shape, x.dtype))
     _, dw, db = run(ops.dense_weight_gradient, x, dz, scratch, *outputs, outputs=3)
-    _, dx = run(ops.dense_input_gradient, dz, w, scratch, blank(x.shape, x.dtype), outputs=2)
+    _, dx = run(ops.dense_input_gradient, dz, w, x[:0], scratch, blank(x.shape, x.dtype), outputs=2)
     rng = np.random.default_rng(case.seed)
     slope(lambda x: np.vdot(forward(x, w, b), dz), x, dx, rng)
     slope(lambda w: np.vdot(forward(x, w, b), dz), w, dw, rng)
