@@ -135,6 +135,8 @@ def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alph
     elif near:
         row_blocks = max(row_blocks, PARTS)  # and few column blocks, each of which copies A
     column_blocks = min(panels, (CHUNKS + row_blocks - 1) // row_blocks)
+    if packed:  # A is copied again for every block of B
+        column_blocks = max(column_blocks, (panels * PANEL + COLUMNS - 1) // COLUMNS)
     run(_product_chunk, row_blocks * column_blocks, m * n * k // 16,
         (packed, near, like, m, n, k, row_blocks, column_blocks, a, a_row, a_k, b, b_k, b_n, c, bias, activation,
          alpha, sums))  # fmt: skip
