@@ -147,7 +147,8 @@ def _is_packed(m, n, k, a_k, b_n, size):
     """Return whether copying blocks pays: where B lies across the tile's vectors, or does not fit into the L2s.
 
     Best GFLOP/s direct and packed, 2 threads, AVX-512; forward (512, 512, 512) 227, 199; (777, 777, 777) 216, 195;
-    weight gradient (128, 784, 256) 220, 202; (1024, 784, 256) 223, 198; (700, 700, 700) 192, 193. Packed 1024^3: 208.
+    weight gradient (128, 784, 256) 220, 202; (1024, 784, 256) 223, 198; (960, 960, 960) 215, 196; (1300, 1300, 1300)
+    168, 194. Packed 1024^3: 208.
     AVX2, 1 thread of 103: forward (128, 784, 256) 80, 85; (256, 784, 256) 67, 82; (512, 512, 512) 59, 83; weight
     gradient (1024, 784, 256) 50, 76; (512, 512, 512) 46, 82. Lines of B are half as long there.
     With a smaller B: (64, 784, 256) 70, 85; (96, 512, 512) 61, 84; (128, 1024, 256) 60, 82; (32, 784, 256) is a draw.
@@ -157,7 +158,7 @@ def _is_packed(m, n, k, a_k, b_n, size):
         return b_n != 1 or (
             k * n * size >= 256 << 10 and m >= 128 or evicting and k * n * size >= 64 << 10 and m >= 512
         )
-    return b_n != 1 or (m >= 16 and k * n * size > 3 << 20)
+    return b_n != 1 or (m >= 16 and k * n * size > (3 if a_k == 1 else 5) << 20)
 
 
 @kernel
