@@ -115,7 +115,7 @@ def input_product(dz, w, relu, dx):
     else:
         panels = (m * dz.itemsize + PANEL - 1) // PANEL
         row_blocks = max(1, min((CHUNKS + panels - 1) // panels, c // 64))
-        run(_flipped_chunk, panels * row_blocks, m * n * c // 16, (dz, w, relu, row_blocks, dx))
+        run(_flipped_chunk, row_blocks * panels, m * n * c // 16, (dz, w, relu, row_blocks, panels, dx))
 
 
 @kernel
@@ -272,12 +272,14 @@ def _copy_panels(like, depth, columns, b, b_k, b_n, to):
 
 
 @kernel
-def _flipped_chunk(chunk, dz, w, relu, row_blocks, dx):
+def _flipped_chunk(chunk, dz, w, relu, row_blocks, panels, dx):
     """A block of dx = dz @ w.T for few rows, as (w @ dz.T).T: w stays where it is, dz and the result are transposed."""
     size = dz.itemsize
     width = PANEL // size
     (m, n), c = dz.shape, w.shape[0]
     panel, part = chunk // row_blocks, chunk % row_blocks
+    if w.size * size >= HEAVY:  # a thread has its own rows of w: (64, 128) to 3136 inputs 343 us instead of 416
+        part, panel = chunk // panels, chunk % panels
     i0 = panel * width
     columns = min(width, m - i0)
     c0, c1 = part * c // row_blocks, (part + 1) * c // row_blocks
