@@ -22,13 +22,12 @@ from ._jit import kernel
 from ._memory import WAYS, address, copy, stack, transpose
 from ._parallel import run
 from ._simd import ACCUMULATE, MAX_ROWS, VECTOR_BYTES, VECTORS, gemm
-from ._transforms import TILE
 from ._windows import CHUNKS, bands, complete, inside
 from .activation import RELU
 from .depthwise import depthwise_input_chunk, depthwise_rows, depthwise_weight_chunk
 from .narrow import image_chunk, image_groups, image_rows, pixel_chunk, pixel_step, weight_chunk, weight_pixels
 from .weights import direct_weight_chunk, weight_cut
-from .winograd import winograd, winograd_scratch_size, winograd_weight_gradient
+from .winograd import products, tile_outputs, winograd, winograd_scratch_size, winograd_weight_gradient
 
 SHORT_ROW = 12  # complete pixels, below which products go across images
 OUTPUTS, DENSE = 512, 64 << 10  # from which, and bytes of weights from which a copy of them pays
@@ -43,7 +42,7 @@ PANEL = VECTORS * VECTOR_BYTES
 # Filling, the share of the tiles inside the image: 5x5 pixels, 64 to 64, 64 images 0.9, 0.9, 1.0, 6x6 1.3, 1.3, 1.5.
 FEW, LIGHT = 8, 192  # channels of x and of y, and the product of both
 SPARSE, SHORT = 256, 1 << 19  # outputs, and outputs times input channels
-FILLING = 0.5
+MOST = 0.5
 
 
 def conv2d_scratch_size(x_shape, w_shape, y_shape, stride, padding, dilation, groups):
@@ -67,9 +66,8 @@ def is_winograd(y_shape, w_shape, stride, dilation, groups):
     (taps_h, taps_w, c, k), (n, p, q, _) = w_shape, y_shape
     if taps_h != 3 or taps_w != 3 or max(stride) > 1 or max(dilation) > 1 or groups > 1:
         return False
-    covered = (p + TILE - 1) // TILE * ((q + TILE - 1) // TILE) * TILE * TILE
     return (min(c, k) >= FEW and c * k >= LIGHT and n * p * q >= SPARSE and n * p * q * c * k >= SHORT
-            and p * q >= FILLING * covered)  # fmt: skip
+            and products(tile_outputs(y_shape), y_shape) <= MOST * 9 * p * q)  # fmt: skip
 
 
 @kernel

@@ -24,7 +24,8 @@ from ._jit import kernel
 from ._memory import address, copy, numbers, one
 from ._parallel import run, run_in_places
 from ._simd import ACCUMULATE, VECTOR_BYTES, VECTORS, gemm
-from ._transforms import GRADIENT, INPUT, OUTPUT, PAIRS_TILE, SUMS, TILE, WEIGHTS, transform
+from ._transforms import GRADIENT, INPUT, LARGE_TILE, OUTPUT, PAIRS_TILE, SUMS, TILE, WEIGHTS
+from ._transforms import transform, transform_address
 
 CHUNKS = 8  # for the thread pool
 # Elements of a block's transformed inputs and outputs, which L2 holds beside some of the weights.
@@ -33,23 +34,26 @@ FEWEST, MOST = 16, 96  # tiles of a block
 SUM_BLOCK = 128 << 10  # the same of the weight gradient, whose products have the tiles as terms
 FEW, MANY = 64, 128  # least tiles of a chunk, and of the weight gradient's, whose sums are added up
 CHANNELS = 64  # input and output channels of a chunk of the weight gradient
+FEWER = 0.85  # share of the products from which on larger tiles pay; 18x18 pixels, 64 to 64: 0.87, 1.02, 1.02, 0.94
 LINE = 16  # elements between the matrices, so that their rows lie in different sets of L1
 PANEL = VECTORS * VECTOR_BYTES  # bytes in a row of a panel of columns; a product reads one panel after another
 
 
 def winograd_scratch_size(x_shape: Any, w_shape: Any, y_shape: Any) -> int:
     """Return the number of elements that all three passes want as scratch, of floats or of pairs."""
-    return max(_scratch_size(x_shape, w_shape, y_shape, outputs) for outputs in (TILE, PAIRS_TILE))
+    of_y, of_x = (tile_outputs.py_func(shape) for shape in (y_shape, x_shape))
+    return max(_scratch_size(x_shape, w_shape, y_shape, *sizes) for sizes in ((of_y, of_x), (PAIRS_TILE, PAIRS_TILE)))
 
 
-def _scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, outputs: int) -> int:
+def _scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, of_y: int, of_x: int) -> int:
+    """of_y, of_x: outputs of a tile of y and of one of the gradient of x."""
     c, k = w_shape[2:]
-    matrix, count = _matrix.py_func, (outputs + 2) ** 2
+    matrix, count = _matrix.py_func, (of_y + 2) ** 2
     of_c, of_k = min(c, CHANNELS), min(k, CHANNELS)
-    tiles, _, _ = _blocks.py_func(outputs, y_shape, SUM_BLOCK, of_c, of_k)
-    chunks, parts = _parts.py_func(outputs, y_shape, c, k)
+    tiles, _, _ = _blocks.py_func(of_y, y_shape, SUM_BLOCK, of_c, of_k)
+    chunks, parts = _parts.py_func(of_y, y_shape, c, k)
     gradient = parts * _part_size.py_func(count, c, k) + count * chunks * (matrix(tiles, of_c) + matrix(tiles, of_k))
-    forward, backward = _forward_size(outputs, y_shape, c, k), _forward_size(outputs, x_shape, k, c)
+    forward, backward = _forward_size(of_y, y_shape, c, k), _forward_size(of_x, x_shape, k, c)
     return int(max(gradient, forward, 9 * c * k + backward))
 
 
@@ -61,9 +65,21 @@ def _forward_size(outputs: int, y_shape: Any, c: int, k: int) -> int:
 
 
 @kernel
-def _outputs(like):
-    """Return how many outputs a tile has along an axis."""
-    return TILE if numbers(like) == 1 else PAIRS_TILE
+def tile_outputs(shape):
+    """Return how many outputs a tile of floats has along an axis, for outputs (N, P, Q, ...)."""
+    return LARGE_TILE if products(LARGE_TILE, shape) < FEWER * products(TILE, shape) else TILE
+
+
+@kernel
+def products(outputs, shape):
+    """Return the products for an image of (N, P, Q, ...) outputs, of one input and one output channel."""
+    down, across = _tiles_of(outputs, shape)
+    return down * across * (outputs + 2) * (outputs + 2)
+
+
+@kernel
+def _outputs(like, shape):
+    return tile_outputs(shape) if numbers(like) == 1 else PAIRS_TILE
 
 
 @kernel
@@ -105,19 +121,21 @@ def winograd(like, x, w, b, padding, activation, alpha, scratch, y):
     like: an array of the products' elements. Those of pairs have half the terms: channel i goes with i + (C + 1) // 2.
     """
     c, k = x.shape[3], y.shape[3]
-    tiles, rows, chunks = _blocks(_outputs(like), y.shape, BLOCK, c, k)
-    run(_weight_chunk, CHUNKS, 16 * c * k, (like, c, k, w, scratch))
+    outputs = _outputs(like, y.shape)
+    at = transform_address(like, outputs)
+    tiles, rows, chunks = _blocks(outputs, y.shape, BLOCK, c, k)
+    run(_weight_chunk, CHUNKS, 16 * c * k, (like, outputs, at, c, k, w, scratch))
     run_in_places(_chunk, chunks, y.size * c // 4,
-                  (like, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y))  # fmt: skip
+                  (like, outputs, at, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y))  # fmt: skip
 
 
 @kernel
-def _weight_chunk(chunk, like, c, k, w, to):
+def _weight_chunk(chunk, like, outputs, transforms, c, k, w, to):
     """Transform the weights of some input channels, into panels of output channels."""
-    size, depth, inputs = like.itemsize, _terms(like, c), _outputs(like) + 2
+    size, depth, inputs = like.itemsize, _terms(like, c), outputs + 2
     width, matrix = PANEL // size, _matrix(depth, k)
     for i in range(chunk * depth // CHUNKS, (chunk + 1) * depth // CHUNKS):
-        transform(like, WEIGHTS, k, w + i * k * size, 3 * c * k, c * k, to + i * width * size, inputs * matrix, matrix,
+        transform(transforms, WEIGHTS, k, w + i * k * size, 3 * c * k, c * k, to + i * width * size, inputs * matrix, matrix,
                   depth * width, 0, 0, 0, 0, 0,
                   w + (i + depth) * k * size, k if i + depth < c else 0, 0, 0)  # fmt: skip
 
@@ -129,10 +147,10 @@ def _terms(like, count):
 
 
 @kernel
-def _chunk(chunk, place, like, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y):
+def _chunk(chunk, place, like, outputs, transforms, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y):
     """The outputs of some rows of tiles, a block after another."""
     (images, p, q, k), c, size = y.shape, x.shape[3], x.itemsize
-    width, depth, outputs = PANEL // size, _terms(like, c), _outputs(like)
+    width, depth = PANEL // size, _terms(like, c)
     inputs, (down, across) = outputs + 2, _tiles_of(outputs, y.shape)
     count = inputs * inputs
     u_matrix, v_matrix, m_matrix = _matrix(depth, k), _matrix(tiles, depth), _matrix(tiles, k)
@@ -141,7 +159,7 @@ def _chunk(chunk, place, like, chunks, rows, tiles, x, b, padding, activation, a
     first, stop = chunk * images * down // chunks, (chunk + 1) * images * down // chunks
     while first < stop:
         last = first + _share(stop - first, rows)
-        _tiles(like, INPUT, x, 0, depth, first, last, down, across, padding, inputs, v, depth, width, v_matrix, 0,
+        _tiles(outputs, transforms, INPUT, x, 0, depth, first, last, down, across, padding, inputs, v, depth, width, v_matrix, 0,
                depth, c - depth, 0, 0)  # fmt: skip
         for i in range(count):
             # The bias belongs to every output of a tile, as the product at point 1 of both axes does.
@@ -150,7 +168,7 @@ def _chunk(chunk, place, like, chunks, rows, tiles, x, b, padding, activation, a
                 gemm(like, (last - first) * across, min(width, k - j), 1, depth, v + i * v_matrix * size, depth, 0, 1,
                      scratch + (i * u_matrix + j * depth) * size, 0, width, m + (i * m_matrix + j) * size, k,
                      bias + j * size if bias != 0 else 0, 0)  # fmt: skip
-        _tiles(like, OUTPUT, y, 0, k, first, last, down, across, (0, 0), outputs, m, k, width, m_matrix,
+        _tiles(outputs, transforms, OUTPUT, y, 0, k, first, last, down, across, (0, 0), outputs, m, k, width, m_matrix,
                tile_flags(activation), 0, 0, 0, 0)  # fmt: skip
         for row in range(first, last):
             n, h = row // down, row % down * outputs
@@ -166,14 +184,14 @@ def _share(left, most):
 
 
 @kernel
-def _tiles(like, kind, image, at, channels, first, last, down, across, padding, reach, block, step, panel, matrix,
+def _tiles(outputs, transforms, kind, image, at, channels, first, last, down, across, padding, reach, block, step, panel, matrix,
            flags, apart, seconds, rows_apart, stop):  # fmt: skip
     """Transform rows of tiles from the image, or to it: `reach` pixels each way, and channels from `at` on.
 
     An image has down x across tiles. step, panel, matrix: elements of the block between tiles, panels and matrices. The
     other half of a pair is `apart` channels further, of which `seconds` exist, or `rows_apart` rows, before `stop`.
     """
-    (_, height, width, c), size, outputs = image.shape, image.itemsize, _outputs(like)
+    (_, height, width, c), size = image.shape, image.itemsize
     matrices = (outputs + 2) * matrix
     for row in range(first, last):
         n, h = row // down, row % down * outputs - padding[0]
@@ -191,7 +209,7 @@ def _tiles(like, kind, image, at, channels, first, last, down, across, padding, 
             source_row, source_column = (matrices, matrix) if kind == OUTPUT else (width * c, c)
             to_row, to_column = (width * c, c) if kind == OUTPUT else (matrices, matrix)
             other = address(image, ((second_n * height + second_h) * width + v) * c + at + apart)
-            transform(like, kind, channels, source, source_row, source_column, to, to_row, to_column, panel,
+            transform(transforms, kind, channels, source, source_row, source_column, to, to_row, to_column, panel,
                       h0, h1, v0, v1, flags, other, seconds, second_h0, second_h1)  # fmt: skip
             block += step * size
 
@@ -202,10 +220,11 @@ def winograd_weight_gradient(like, x, dz, padding, scratch):
 
     Return how many parts there are, and the elements from one to the next.
     """
-    c, k, outputs = x.shape[3], dz.shape[3], _outputs(like)
+    c, k, outputs = x.shape[3], dz.shape[3], _outputs(like, dz.shape)
+    at = transform_address(like, outputs)
     tiles, rows, _ = _blocks(outputs, dz.shape, SUM_BLOCK, min(c, CHANNELS), min(k, CHANNELS))
     chunks, parts = _parts(outputs, dz.shape, c, k)
-    run_in_places(_part_chunk, chunks, dz.size * c // 4, (like, parts, rows, tiles, x, dz, padding, scratch))
+    run_in_places(_part_chunk, chunks, dz.size * c // 4, (like, outputs, at, parts, rows, tiles, x, dz, padding, scratch))
     return parts, _part_size((outputs + 2) * (outputs + 2), c, k)
 
 
@@ -225,9 +244,9 @@ def _part_size(count, c, k):
 
 
 @kernel
-def _part_chunk(chunk, place, like, parts, rows, tiles, x, dz, padding, scratch):
+def _part_chunk(chunk, place, like, outputs, transforms, parts, rows, tiles, x, dz, padding, scratch):
     """The sums over one part for one block of channels: dw (3, 3, C, K), then db (K,)."""
-    (images, _, _, k), c, size, outputs = dz.shape, x.shape[3], x.itemsize, _outputs(like)
+    (images, _, _, k), c, size = dz.shape, x.shape[3], x.itemsize
     blocks, part = (k + CHANNELS - 1) // CHANNELS, chunk % parts
     from_c, from_k = chunk // parts // blocks * CHANNELS, chunk // parts % blocks * CHANNELS
     of_c, of_k = min(CHANNELS, c - from_c), min(CHANNELS, k - from_k)
@@ -244,9 +263,9 @@ def _part_chunk(chunk, place, like, parts, rows, tiles, x, dz, padding, scratch)
         last = first + _share(stop - first, rows)
         down_block = _terms(like, last - first)  # pairs are of tiles, the other one so many rows further
         middle, terms = first + down_block, down_block * across
-        _tiles(like, INPUT, x, from_c, of_c, first, middle, down, across, padding, inputs, v, of_c, width, v_matrix, 0,
+        _tiles(outputs, transforms, INPUT, x, from_c, of_c, first, middle, down, across, padding, inputs, v, of_c, width, v_matrix, 0,
                0, of_c, down_block, last)  # fmt: skip
-        _tiles(like, GRADIENT, dz, from_k, of_k, first, middle, down, across, (0, 0), outputs, z, width, terms * width,
+        _tiles(outputs, transforms, GRADIENT, dz, from_k, of_k, first, middle, down, across, (0, 0), outputs, z, width, terms * width,
                z_matrix, 0, 0, of_k, down_block, last)  # fmt: skip
         for i in range(count):
             for j in range(0, of_k, width):
@@ -259,7 +278,7 @@ def _part_chunk(chunk, place, like, parts, rows, tiles, x, dz, padding, scratch)
         first, flags = last, ACCUMULATE
     for i in range(of_c):  # in place: a vector is read before it is written
         row = sums + ((from_c + i) * k + from_k) * size
-        transform(like, SUMS, of_k, row, inputs * c * k, c * k, row, 3 * c * k, c * k, width, 0, 0, 0, 0, 0,
+        transform(transforms, SUMS, of_k, row, inputs * c * k, c * k, row, 3 * c * k, c * k, width, 0, 0, 0, 0, 0,
                   0, 0, 0, 0)  # fmt: skip
     if from_c == 0:
         copy(x, 1, of_k, db, k, sums + (9 * c * k + from_k) * size, k)
