@@ -268,7 +268,7 @@ def _pooled(c: int, k: int, pixels: int, seconds: Callable[[Callable[[], object]
     index, scratch = np.empty((32 // images, *y.shape[1:], images), np.uint16), np.empty(size, np.float32)
     dw = np.empty_like(w)
     flops = 8.0 * y.size * w.size / k
-    forward = seconds(lambda: kernels.conv2d_pool_forward(x, w, none, (1, 1), True, index, y))
+    forward = seconds(lambda: kernels.conv2d_pool_forward(x, w, none, (1, 1), True, scratch, index, y))
     if inner:
         return {"conv2d_pool_forward": flops / forward}
     back = seconds(lambda: kernels.conv2d_pool_weight_gradient(x, index, y, (1, 1), scratch, dw, none))
