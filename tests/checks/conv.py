@@ -104,6 +104,8 @@ WINOGRAD_EXAMPLES = [
     Conv2DCase(26, (5, 6), 100, 101, (3, 3)),  # one tile
     Conv2DCase(9, (3, 70), 47, 50, (3, 3), padding=(1, 1), after=(1, 1)),  # rows longer than a block
     Conv2DCase(30, (9, 11), 8, 27, (3, 3), padding=(1, 1), after=(1, 1), activation=1),  # few channels
+    Conv2DCase(5, (14, 9), 35, 66, (3, 3), padding=(1, 1), after=(1, 1), activation=2),
+    Conv2DCase(40, (5, 5), 20, 33, (3, 3), padding=(1, 1), after=(1, 1)),  # one large tile
 ]
 # Enough work for copies: images as rows of a product, dense panels of the weights, blocks of pixels and channels
 COPY_EXAMPLES = [

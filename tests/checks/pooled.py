@@ -108,7 +108,7 @@ def check_pooled(ops: Operations, case: PooledCase, place: Place = plain, oracle
 
 
 def check_winograd(ops: Operations, case: PooledCase, place: Place = plain, oracle: Operations = naive) -> None:
-    """Outputs and gradients equal the oracle's; its places are not asked for, since outputs may be equal but for rounding."""
+    """Outputs and gradients equal the oracle's, and places are those of its largest outputs, up to rounding."""
     x, w, b, dy = case.arrays()
     (n, p, q, k), terms = dy.shape, 8 * w[..., 0].size
     scratch = blank(ops.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, True), "float32")
