@@ -70,6 +70,16 @@ def threaded_outputs():
                        blank(dy.shape, "float32"), outputs=2)  # fmt: skip
         outputs += run(kernels.conv2d_pool_weight_gradient, x, outputs[-2], dy, case.padding, scratch,
                        blank(w.shape, "float32"), blank(b.shape, "float32"), outputs=3)[1:]  # fmt: skip
+    for case in pooled.WINOGRAD_EXAMPLES:
+        x, w, b, dy = case.arrays()
+        scratch = blank(kernels.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, True), "float32")
+        outputs += run(kernels.conv2d_pool_forward, x, w, b, case.padding, case.rectify, scratch,
+                       blank((*dy.shape, 1), "uint16"), blank(dy.shape, "float32"), outputs=3)[1:]  # fmt: skip
+        index = outputs[-2]
+        outputs += run(kernels.conv2d_pool_weight_gradient, x, index, dy, case.padding, scratch,
+                       blank(w.shape, "float32"), blank(b.shape, "float32"), outputs=3)[1:]  # fmt: skip
+        outputs += run(kernels.conv2d_pool_input_gradient, index, dy, w, case.padding, scratch,
+                       blank(x.shape, "float32"), outputs=2)[1:]  # fmt: skip
     return outputs
 
 
