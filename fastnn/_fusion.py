@@ -81,8 +81,8 @@ def _takes_relu(layer: Layer) -> bool:
 class _ConvPool(Layer):
     """A convolution with the pooling and the ReLU after it: their arrays are never in memory.
 
-    That is, but for the gradient of the convolution's outputs where its input has one. Shapes for which there are no
-    such operations go through the layers themselves.
+    That is, but for the gradient of the outputs of a convolution of few channels whose input has one. Shapes for which
+    there are no such operations go through the layers themselves.
     """
 
     def __init__(self, conv: Conv2D, pool: MaxPool2D, relu: Sequence[Layer]) -> None:
@@ -117,7 +117,7 @@ class _ConvPool(Layer):
         lanes = 1 if inner else IMAGES
         self._index = self._indices.take((-(-len(x) // lanes), *shape[1:], lanes), np.dtype(np.uint16))
         y = self._outputs.take(shape, x.dtype)
-        self._conv.pooled_forward(x, self._rectify, self._index, y)
+        self._conv.pooled_forward(x, self._rectify, self._scratch_size, self._index, y)
         return y
 
     def _backward(self, dy: Array) -> Array | None:
@@ -129,9 +129,8 @@ class _ConvPool(Layer):
             return dx
         x = self.inputs
         assert x is not None
-        if not self._needs_input_gradient:
-            self._conv.pooled_gradient(x, self._index, dy, self._scratch_size)
-            return None
+        if self._scratch_size > 0 or not self._needs_input_gradient:
+            return self._conv.pooled_gradients(x, self._index, dy, self._scratch_size)
         dz = self._gradients.take((len(x), *self._conv.output_shape(x.shape[1:])), x.dtype)
         self._pool.spread(self._index.reshape(dy.shape), dy, dz)
         return self._conv.product_gradients(x, dz)

@@ -1,5 +1,6 @@
 """Kernels of convolution with pooling: the oracle on awkward and random shapes, and any thread count."""
 
+import numpy as np
 import pytest
 import threads
 from checks import pooled
@@ -31,6 +32,24 @@ def test_awkward_shapes(case, place):
     pooled.check_pooled(kernels, case, place)
 
 
+@pytest.mark.parametrize("place", [guarded_end, guarded_start])
+@pytest.mark.parametrize("case", pooled.WINOGRAD_EXAMPLES, ids=str)
+def test_winograd_shapes(case, place):
+    pooled.check_winograd(kernels, case, place)
+
+
+def test_what_is_not_finite_in_an_image_is_not_lost():
+    x, w, b, dy = pooled.WINOGRAD_EXAMPLES[0].arrays()
+    x[1, 5, 6, 7], x[2, 13, 13, 0] = np.nan, -np.inf
+    scratch = blank(kernels.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, True), "float32")
+    index, y = blank((*dy.shape, 1), "uint16"), blank(dy.shape, "float32")
+    kernels.conv2d_pool_forward(x, w, b, (1, 1), True, scratch, index, y)
+    assert np.isnan(y[1, 2:4, 2:4]).all()
+    assert np.isnan(y[2, 6, 6]).all()
+    assert np.isfinite(y[0]).all()
+    assert (index[1, 2:4, 2:4] < 4).all()
+
+
 @given(pooled.pooled_cases())
 def test_any_shape(case):
     pooled.check_pooled(kernels, case)
@@ -46,11 +65,21 @@ def threaded_outputs():
     for case in LARGE:
         x, w, b, dy = case.arrays()
         index = blank((-(-case.n // 16), *dy.shape[1:], 16), "uint16")
-        outputs += run(kernels.conv2d_pool_forward, x, w, b, case.padding, case.rectify, index,
-                       blank(dy.shape, "float32"), outputs=2)  # fmt: skip
         scratch = blank(kernels.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, False), "float32")
+        outputs += run(kernels.conv2d_pool_forward, x, w, b, case.padding, case.rectify, scratch, index,
+                       blank(dy.shape, "float32"), outputs=2)  # fmt: skip
         outputs += run(kernels.conv2d_pool_weight_gradient, x, outputs[-2], dy, case.padding, scratch,
                        blank(w.shape, "float32"), blank(b.shape, "float32"), outputs=3)[1:]  # fmt: skip
+    for case in pooled.WINOGRAD_EXAMPLES:
+        x, w, b, dy = case.arrays()
+        scratch = blank(kernels.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, True), "float32")
+        outputs += run(kernels.conv2d_pool_forward, x, w, b, case.padding, case.rectify, scratch,
+                       blank((*dy.shape, 1), "uint16"), blank(dy.shape, "float32"), outputs=3)[1:]  # fmt: skip
+        index = outputs[-2]
+        outputs += run(kernels.conv2d_pool_weight_gradient, x, index, dy, case.padding, scratch,
+                       blank(w.shape, "float32"), blank(b.shape, "float32"), outputs=3)[1:]  # fmt: skip
+        outputs += run(kernels.conv2d_pool_input_gradient, index, dy, w, case.padding, scratch,
+                       blank(x.shape, "float32"), outputs=2)[1:]  # fmt: skip
     return outputs
 
 

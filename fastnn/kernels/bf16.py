@@ -15,6 +15,7 @@ from ._epilogue import prepare
 from ._jit import kernel
 from ._memory import address, pair, pairs_in
 from ._parallel import run
+from ._transforms import PAIRS_TILE
 from ._windows import CHUNKS, bands
 from .conv import conv2d_forward as full_conv2d_forward
 from .conv import conv2d_input_gradient as full_conv2d_input_gradient
@@ -27,9 +28,10 @@ from .dense import dense_input_gradient as full_dense_input_gradient
 from .dense import dense_scratch_size as full_dense_scratch_size
 from .dense import dense_weight_gradient as full_dense_weight_gradient
 from .weights import direct_weight_chunk, weight_cut
-from .winograd import winograd, winograd_weight_gradient
+from .winograd import PLAIN, products, tile_outputs, winograd, winograd_weight_gradient
 
 LINE = 16  # elements in a cache line, at which each copy begins
+MANY = 2.5  # times float32's products, which Winograd's smaller tiles may take
 
 
 def dense_scratch_size(n: int, c: int, k: int) -> int:
@@ -124,11 +126,13 @@ def _conv_pays(y_shape, w_shape, stride, dilation, groups):
     Times of float32 by those of bf16, forward, weight gradient, input gradient, 64 images: 16x16 pixels from 32 to 64
     channels, 5x5: 1.9, 1.9, 1.9; 64 to 64, 1x1: 1.7, 1.6, 1.6; 16 to 16, 5x5: 1.4, 1.4, 1.4. Of 10x10 pixels from 16 to
     16 channels, 3x3, stride 2, 3.7 million multiply-adds: 1.0, 1.2, 1.1. Winograd's: 32x32 pixels, 32 to 32 0.97, 1.05,
-    0.95; 14x14, 32 to 64 1.25, 1.46, 1.30; 16x16, 64 to 64 1.07, 1.35, 1.17; 16 to 16 0.57, 0.78, 0.57.
+    0.95; 14x14, 32 to 64 1.11, 1.23, 1.18; 16x16, 64 to 64 1.07, 1.35, 1.17; 16 to 16 0.57, 0.78, 0.57; 10x10, 64 to
+    64 1.08, 1.09, 1.10, with 2.04 times the products; 5x5, 128 to 128 0.85, 0.88, 1.06, with 2.9 times.
     """
     (taps_h, taps_w, cg, k), (n, p, q, _) = w_shape, y_shape
     if is_winograd(y_shape, w_shape, stride, dilation, groups):
-        return cg * k >= 1 << 11
+        most = MANY * products(tile_outputs(y_shape), y_shape)
+        return cg * k >= 1 << 11 and products(PAIRS_TILE, y_shape) <= most
     return min(cg, k // groups) >= 16 and n * p * q * taps_h * taps_w * cg * k >= 1 << 22
 
 
@@ -141,8 +145,9 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
         full_conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, scratch, y)
         return
     if is_winograd(y.shape, w.shape, stride, dilation, groups):
-        winograd(pairs_in(scratch, 0, (1,)), x, address(w, 0), address(b, 0) if b.size > 0 else 0, padding, activation,
-                 alpha, address(scratch, 0), y)  # fmt: skip
+        winograd(pairs_in(scratch, 0, (1,)), PLAIN, address(x, 0), x.shape, address(w, 0),
+                 address(b, 0) if b.size > 0 else 0, padding, activation, alpha, address(scratch, 0), 0, address(y, 0),
+                 y.shape)  # fmt: skip
         return
     half, taps = (cg + 1) // 2, taps_h * taps_w
     of_x = pairs_in(scratch, 0, (n, height, width, groups * half))
@@ -164,8 +169,9 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         return
     flip(w, stride, padding, dilation, groups, dx.shape[3], scratch)
     if is_winograd(dz.shape, w.shape, stride, dilation, groups):
-        winograd(pairs_in(scratch, 0, (1,)), dz, address(scratch, 0), 0, (2 - padding[0], 2 - padding[1]), 0, 0.0,
-                 address(scratch, w.size), dx)  # fmt: skip
+        winograd(pairs_in(scratch, 0, (1,)), PLAIN, address(dz, 0), dz.shape, address(scratch, 0), 0,
+                 (2 - padding[0], 2 - padding[1]), 0, 0.0, address(scratch, w.size), 0, address(dx, 0),
+                 dx.shape)  # fmt: skip
         return
     kg, c, taps = k // groups, dx.shape[3], taps_h * taps_w
     half = (kg + 1) // 2
@@ -188,7 +194,8 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
     half = (n + 1) // 2
     parts, step, at = min(half, CHUNKS), dw.size + k, 0
     if is_winograd(dz.shape, dw.shape, stride, dilation, groups):
-        parts, step = winograd_weight_gradient(pairs_in(scratch, 0, (1,)), x, dz, padding, address(scratch, 0))
+        parts, step = winograd_weight_gradient(pairs_in(scratch, 0, (1,)), PLAIN, address(x, 0), x.shape, 0,
+                                               address(dz, 0), dz.shape, padding, address(scratch, 0))  # fmt: skip
     else:
         of_x = pairs_in(scratch, 0, (half, height, width, c))
         of_dz = pairs_in(scratch, _whole(of_x.size), (half, p, q, k))
