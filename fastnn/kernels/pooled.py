@@ -22,15 +22,16 @@ not fit in registers (32x32x3 to 32: 928 to 1358, 1065 to 1168).
 
 from __future__ import annotations
 
-from ._dots import CHANNELS, COLUMNS, LEAST, ROWS, dots, pooled
+from ._dots import CHANNELS, LEAST, OUTPUTS, TAPS, chosen, pooled
 from ._jit import kernel
-from ._lanes import LANES, MASKS_ARE_FREE, add, load, spread, store, where_equal
+from ._lanes import LANES, MASKS_ARE_FREE, add, load, store, where_some
 from ._memory import address, stack_array, transpose
 from ._parallel import run
-from ._windows import CHUNKS, bands, inside
+from ._windows import CHUNKS, bands
 from .conv import is_winograd, sum_chunk
 
 ROOM = 65536  # elements on the stack: 256 KB, of which a few rows of the images and of outputs are in use at a time
+NEAR = 32  # windows at once, whose pixels and gradients L1 holds
 FEW = 4 if MASKS_ARE_FREE else 1
 FEW_INSIDE = 15 if MASKS_ARE_FREE else 0
 
@@ -48,8 +49,8 @@ def conv2d_pool_scratch_size(x_shape, w_shape, y_shape, itemsize, inner):
     if inner:
         outputs = (images, 2 * rows, 2 * columns, k)
         return 0 if c <= FEW_INSIDE and not is_winograd.py_func(outputs, w_shape, (1, 1), (1, 1), 1) else -1
-    room = row + (taps_h * taps + 1) * k + 4 * columns * COLUMNS
-    if c > FEW or room * LANES > ROOM or taps < LEAST or k // -(-k // COLUMNS) < LEAST:
+    room = row + (taps_h * taps + 1) * k + wide * c
+    if c > FEW or room * LANES > ROOM or taps_w < LEAST:
         return -1
     parts = min(-(-images // LANES), CHUNKS)
     return parts * bands.py_func(parts, rows) * (taps_h * taps + 1) * k
@@ -135,15 +136,15 @@ def _gradient_chunk(chunk, parts, cut, x, index, dy, padding, scratch, dw):
     (_, height, _, c), (taps_h, taps_w, _, k) = x.shape, dw.shape
     images, rows, columns, _ = dy.shape
     part, band, groups = chunk // cut, chunk % cut, (images + LANES - 1) // LANES
-    memory = stack_array(x, ROOM)  # dw's and db's sums, two rows of some outputs' gradient, a row of dy, rows of x
-    taps, row = taps_w * c, (2 * columns + taps_w - 1) * c * LANES
-    outputs = (taps_h * taps + 1) * k * LANES
-    given = outputs + 4 * columns * COLUMNS * LANES
-    inputs = given + columns * k * LANES
+    memory = stack_array(x, ROOM)  # dw's and db's sums, a row of x, rows of dy, rows of each channel of x
+    taps, row, side = taps_w * c, (2 * columns + taps_w - 1) * LANES, columns * k * LANES
+    spare = (taps_h * taps + 1) * k * LANES
+    given = spare + row * c
     first, last = band * rows // cut, (band + 1) * rows // cut
-    high = min(last - first, ((ROOM - inputs) // row - taps_h + 1) // 2)
-    blocks, tiles = (k + COLUMNS - 1) // COLUMNS, (taps + ROWS - 1) // ROWS
-    memory[:outputs] = 0
+    high = min(last - first, (ROOM - given - (taps_h - 1) * row * c) // (side + 2 * row * c))
+    inputs, step, plane = given + high * side, max(1, NEAR // columns), (2 * high + taps_h - 1) * row
+    blocks, tiles = (k + OUTPUTS - 1) // OUTPUTS, (taps_w + TAPS - 1) // TAPS
+    memory[:given] = 0
     for group in range(part * groups // parts, (part + 1) * groups // parts):
         n = group * LANES
         count = min(LANES, images - n)
@@ -151,49 +152,49 @@ def _gradient_chunk(chunk, parts, cut, x, index, dy, padding, scratch, dw):
             memory[given:inputs] = 0
         for p0 in range(first, last, high):
             top, tall = 2 * p0 - padding[0], 2 * (min(p0 + high, last) - p0) + taps_h - 1
-            for h in range(max(0, top), min(height, top + tall)):
-                _image_row(n, count, h, x, padding[1], inputs + (h - top) * row, row, memory)
+            for h in range(top, top + tall):
+                _image_row(n, count, h, x, padding[1], spare, row * c, memory)
+                for i in range(c):
+                    for j in range(0, row, LANES):
+                        value = load(memory, spare + j * c + i * LANES, LANES)
+                        store(memory, inputs + i * plane + (h - top) * row + j, LANES, value)
             for p in range(p0, min(p0 + high, last)):
                 transpose(x, count, columns * k, address(dy, (n * rows + p) * columns * k), rows * columns * k,
-                          address(memory, given), LANES)  # fmt: skip
+                          address(memory, given + (p - p0) * side), LANES)  # fmt: skip
+                _cut_off(index, (group * rows + p) * side, columns, k, given + (p - p0) * side, spare - k * LANES,
+                         memory)  # fmt: skip
+            for p in range(p0, min(p0 + high, last), step):
+                several = min(p + step, p0 + high, last) - p
                 for block in range(blocks):
-                    k0, side = block * k // blocks, (block + 1) * k // blocks - block * k // blocks
-                    _spread_row(index, (group * rows + p) * columns * k * LANES, columns, k, k0, side, given, outputs,
-                                (taps_h * taps * k + k0) * LANES, memory)  # fmt: skip
-                    for r in range(taps_h):
-                        a0, a1 = inside(2 * p + r - padding[0], 1, 2, height)
-                        for t in range(tiles if a0 < a1 else 0):
-                            t0, t1 = t * taps // tiles, (t + 1) * taps // tiles
-                            seen = inputs + (2 * (p - p0) + r + a0) * row + t0 * LANES
-                            dots(x, t1 - t0, side, a1 - a0, 2 * columns, address(memory, seen), row // LANES, c,
-                                 address(memory, outputs + 2 * a0 * columns * side * LANES), 2 * columns * side, side,
-                                 address(memory, ((r * taps + t0) * k + k0) * LANES), k)  # fmt: skip
-    result = chunk * (taps_h * taps + 1) * k
-    for i in range((taps_h * taps + 1) * k):
-        total = memory[i * LANES]
+                    k0, k1 = block * k // blocks, (block + 1) * k // blocks
+                    for channel in range(c):
+                        for r in range(taps_h):
+                            for t in range(tiles):
+                                t0, t1 = t * taps_w // tiles, (t + 1) * taps_w // tiles
+                                seen = inputs + channel * plane + (2 * (p - p0) + r) * row + t0 * LANES
+                                to = ((r * taps + t0 * c + channel) * k + k0) * LANES
+                                chosen(x, index, t1 - t0, k1 - k0, several, columns, address(memory, seen),
+                                       row // LANES, address(index, (group * rows + p) * side + k0 * LANES),
+                                       address(memory, given + (p - p0) * side + k0 * LANES), columns * k, k,
+                                       address(memory, to), c * k)  # fmt: skip
+    size = (taps_h * taps + 1) * k
+    for i in range(0, size, LANES):
+        # The sums over the lanes: LLVM would gather them.
+        count = min(LANES, size - i)
+        transpose(x, count, LANES, address(memory, i * LANES), LANES, address(memory, spare), LANES)
+        total = load(memory, spare, count)
         for lane in range(1, LANES):
-            total += memory[i * LANES + lane]
-        scratch[result + i] = total
+            total = add(total, load(memory, spare + lane * LANES, count))
+        store(scratch, chunk * size + i, count, total)
 
 
 @kernel
-def _spread_row(index, windows, columns, k, k0, side, given, to, sums, memory):
-    """Write two rows of the gradient of `side` outputs from k0 on from a row of dy, which lies at `given`; add it up.
-
-    windows: where the row of windows begins in index.
-    """
-    line = 2 * columns * side * LANES
-    for channel in range(side):
+def _cut_off(index, windows, columns, k, given, sums, memory):
+    """Make 0 what ReLU cut off in the row of dy at `given`, whose windows begin there in index; add it up."""
+    for channel in range(k):
         total = load(memory, sums + channel * LANES, LANES)
-        for q in range(columns):
-            at = (q * k + k0 + channel) * LANES
-            place, value = load(index, windows + at, LANES), load(memory, given + at, LANES)
-            first, second = where_equal(place, spread(index, 1), value), where_equal(place, spread(index, 2), value)
-            third, fourth = where_equal(place, spread(index, 3), value), where_equal(place, spread(index, 4), value)
-            pixel = to + (2 * q * side + channel) * LANES
-            store(memory, pixel, LANES, first)
-            store(memory, pixel + side * LANES, LANES, second)
-            store(memory, pixel + line, LANES, third)
-            store(memory, pixel + line + side * LANES, LANES, fourth)
-            total = add(total, add(add(first, second), add(third, fourth)))
+        for at in range(channel * LANES, columns * k * LANES, k * LANES):
+            value = where_some(load(index, windows + at, LANES), load(memory, given + at, LANES))
+            store(memory, given + at, LANES, value)
+            total = add(total, value)
         store(memory, sums + channel * LANES, LANES, total)
