@@ -63,7 +63,12 @@ from .pool import (
     max_pool2d_backward,
     max_pool2d_forward,
 )
-from .pooled import conv2d_pool_forward, conv2d_pool_scratch_size, conv2d_pool_weight_gradient
+from .pooled import (
+    conv2d_pool_forward,
+    conv2d_pool_input_gradient,
+    conv2d_pool_scratch_size,
+    conv2d_pool_weight_gradient,
+)
 from .residual import residual_add
 
 __all__ = [
@@ -89,6 +94,7 @@ __all__ = [
     "conv2d_forward",
     "conv2d_input_gradient",
     "conv2d_pool_forward",
+    "conv2d_pool_input_gradient",
     "conv2d_pool_scratch_size",
     "conv2d_pool_weight_gradient",
     "conv2d_scratch_size",

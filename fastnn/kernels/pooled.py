@@ -29,6 +29,7 @@ from ._memory import address, stack_array, transpose
 from ._parallel import run
 from ._windows import CHUNKS, bands
 from .conv import is_winograd, sum_chunk
+from .single import single_input_chunk, single_scratch_size, single_table_chunk, single_weight_chunk
 
 ROOM = 65536  # elements on the stack: 256 KB, of which a few rows of the images and of outputs are in use at a time
 NEAR = 32  # windows at once, whose pixels and gradients L1 holds
@@ -48,7 +49,9 @@ def conv2d_pool_scratch_size(x_shape, w_shape, y_shape, itemsize, inner):
         return -1
     if inner:
         outputs = (images, 2 * rows, 2 * columns, k)
-        return 0 if c <= FEW_INSIDE and not is_winograd.py_func(outputs, w_shape, (1, 1), (1, 1), 1) else -1
+        if c > FEW_INSIDE or is_winograd.py_func(outputs, w_shape, (1, 1), (1, 1), 1):
+            return -1
+        return single_scratch_size(x_shape, w_shape, y_shape, itemsize)
     room = row + (taps_h * taps + 1) * k + wide * c
     if c > FEW or room * LANES > ROOM or taps_w < LEAST:
         return -1
@@ -123,11 +126,25 @@ def _image_row(n, count, h, x, left, to, row, memory):
 @kernel
 def conv2d_pool_weight_gradient(x, index, dy, padding, scratch, dw, db):
     """dw (R, S, C, K), db (K,) from x (N, H, W, C), index and dy (N, P, Q, K)."""
+    if index.shape[4] == 1:
+        several = min(x.shape[0], CHUNKS)
+        run(single_weight_chunk, several, dy.size * dw.size // dy.shape[3] // 4,
+            (several, x, index, dy, padding, scratch, dw))  # fmt: skip
+        run(sum_chunk, CHUNKS, dw.size * several, (several, dw.size + dy.shape[3], scratch, dw.reshape(-1), db))
+        return
     parts = min((x.shape[0] + LANES - 1) // LANES, CHUNKS)
     cut, k = bands(parts, dy.shape[1]), dy.shape[3]
     run(_gradient_chunk, parts * cut, dy.size * dw.size // k // 4,
         (parts, cut, x, index, dy, padding, scratch, dw))  # fmt: skip
     run(sum_chunk, CHUNKS, dw.size * parts * cut, (parts * cut, dw.size + k, scratch, dw.reshape(-1), db))
+
+
+@kernel
+def conv2d_pool_input_gradient(index, dy, w, padding, scratch, dx):
+    """dx (N, H, W, C) from index (N, P, Q, K, 1), dy (N, P, Q, K) and w (R, S, C, K)."""
+    parts = min(dx.shape[0], CHUNKS)
+    run(single_table_chunk, w.shape[3], w.size, (w, scratch))
+    run(single_input_chunk, parts, dy.size * w.size // w.shape[3] // 4, (parts, index, dy, w, padding, scratch, dx))
 
 
 @kernel
