@@ -69,8 +69,8 @@ def _takes_relu(layer: Layer) -> bool:
 class _ConvPool(Layer):
     """A convolution with the pooling and the ReLU after it: their arrays are never in memory.
 
-    That is, but for the gradient of the convolution's outputs where its input has one. Shapes for which there are no
-    such operations go through the layers themselves.
+    Where the convolution's input has a gradient, some shapes have the operation forward only, and the layers' gradients.
+    Shapes for which there are no such operations go through the layers themselves.
     """
 
     def __init__(self, conv: Conv2D, pool: MaxPool2D, relu: Sequence[Layer]) -> None:
@@ -120,6 +120,11 @@ class _ConvPool(Layer):
         if not self._needs_input_gradient:
             self._conv.pooled_gradient(x, self._index, dy, self._scratch_size)
             return None
+        if self._scratch_size > 0:
+            dx = self._gradients.take(x.shape, x.dtype)
+            self._conv.pooled_gradient(x, self._index, dy, self._scratch_size)
+            self._conv.pooled_input_gradient(self._index, dy, self._scratch_size, dx)
+            return dx
         dz = self._gradients.take((len(x), *self._conv.output_shape(x.shape[1:])), x.dtype)
         self._pool.spread(self._index.reshape(dy.shape), dy, dz)
         return self._conv.product_gradients(x, dz)

@@ -22,7 +22,7 @@ LEAST = 5  # channels
 def single_scratch_size(x_shape, w_shape, y_shape, itemsize):
     """Return the number of elements that both gradients want as scratch; 0: not for these shapes."""
     (images, _, _, c), (taps_h, taps_w, _, k), (_, rows, columns, _) = x_shape, w_shape, y_shape
-    tall, wide, table = 2 * rows + taps_h - 1, 2 * columns + taps_w - 1, k * table_pixels.py_func(taps_h)
+    tall, wide, table = 2 * rows + taps_h - 1, 2 * columns + taps_w - 1, table_pixels.py_func(taps_h, k)
     fits = tall * wide + k * (taps_h * taps_w + 1) <= ROOM // UNIT and rows * columns * k <= PLACES and table < 1 << 16
     if not MASKS_ARE_FREE or itemsize != 4 or taps_h != taps_w or taps_h not in SIZES or not fits:
         return 0
@@ -89,9 +89,9 @@ def _mark(index, dy, at, count, down, along, bases, places, gradient, to):
 
 
 @kernel
-def table_pixels(taps):
-    """Return how many pixels an output's weights take in the table of `single_table_chunk`."""
-    return 1 + (taps + 2) * (taps + 1)
+def table_pixels(taps, k):
+    """Return how many pixels the weights of k outputs take in the table of `single_table_chunk`."""
+    return taps + 2 + k * (taps + 1) * (taps + 1)
 
 
 @kernel
@@ -102,15 +102,15 @@ def table_begin(scratch):
 
 @kernel
 def single_table_chunk(i, w, scratch):
-    """Write the weights of an output as rows of taps + 1 pixels with zeros in front, below, above and between."""
+    """Write the weights of an output as rows of taps + 1 pixels, with zeros between, above and below, and a 0 before."""
     taps, _, c, k = w.shape
-    size = table_pixels(taps) * UNIT
-    begin = table_begin(scratch) + i * size
-    scratch[begin : begin + size] = 0
+    begin = table_begin(scratch)
+    first, end = begin + table_pixels(taps, i) * UNIT, begin + table_pixels(taps, i + 1) * UNIT
+    scratch[begin if i == 0 else first : end] = 0
     for r in range(taps):
         for s in range(taps):
             for channel in range(c):
-                scratch[begin + (1 + (r + 1) * (taps + 1) + s) * UNIT + channel] = w[r, s, channel, i]
+                scratch[first + (r * (taps + 1) + s) * UNIT + channel] = w[r, s, channel, i]
 
 
 @kernel
@@ -123,7 +123,7 @@ def single_input_chunk(part, parts, index, dy, w, padding, scratch, dx):
     places, bases = stack_array(index, PLACES), stack_array(index, PLACES)
     for i in range(windows):
         for j in range(k):
-            bases[i * k + j] = j * table_pixels(taps) + 1 + taps + 1
+            bases[i * k + j] = table_pixels(taps, j)
     table, row = address(scratch, table_begin(scratch)), columns * k
     for n in range(part * images // parts, (part + 1) * images // parts):
         _mark(index, dy, n * windows * k, windows * k, -(taps + 1), -1, bases, places, gradient, 0)

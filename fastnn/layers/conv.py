@@ -140,7 +140,10 @@ class Conv2D(Linear):
     # With the pooling and ReLU after it, for `fastnn._fusion`
 
     def pooled_scratch_size(self, x_shape: Shape, y_shape: Shape, itemsize: int, inner: bool) -> int:
-        """What `pooled_gradient` wants; -1 where the layers on their own are faster, or round otherwise."""
+        """What the pooled gradients want; -1 where the layers on their own are faster, or round otherwise.
+
+        0: there is `pooled_forward` only; inner: within a network, where x has a gradient.
+        """
         if self.backend == "numpy" and self.precision != "full":
             return -1
         return int(self._ops.conv2d_pool_scratch_size(x_shape, self.weights.shape, y_shape, itemsize, inner))
@@ -157,6 +160,11 @@ class Conv2D(Linear):
         dbiases = self._array("dbiases") if self.bias else np.empty(0, self.dtype)
         padding = self._frame(x.shape[1], x.shape[2])[0]
         self._ops.conv2d_pool_weight_gradient(x, index, dy, padding, scratch, self.dweights, dbiases)
+
+    def pooled_input_gradient(self, index: Array, dy: Array, scratch_size: int, dx: Array) -> None:
+        """The gradient of x, whose shape dx has."""
+        scratch, padding = self.scratch.take(scratch_size, self.dtype), self._frame(dx.shape[1], dx.shape[2])[0]
+        self._ops.conv2d_pool_input_gradient(index, dy, self.weights, padding, scratch, dx)
 
     def _own_config(self) -> dict[str, Any]:
         return {
