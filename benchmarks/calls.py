@@ -49,10 +49,10 @@ def pooled_call(operation: str, shape: Conv) -> Call:
     x, half, padding = (shape.n, shape.pixels, shape.pixels, shape.c), shape.outputs // 2, (shape.padding,) * 2
     w, y = (shape.size, shape.size, shape.c, shape.k), (shape.n, half, half, shape.k)
     index = np.random.default_rng(4).integers(0, 5, (-(-shape.n // IMAGES), *y[1:], IMAGES)).astype(np.uint16)
+    wanted = scratch(kernels.conv2d_pool_scratch_size(x, w, y, 4, False))
     if operation == "conv2d_pool_forward":
         weights, biases = normal(*w, seed=1), normal(shape.k, seed=3)
-        return Call(operation, normal(*x), weights, biases, padding, True, index, blank(*y), outputs=2)
-    wanted = scratch(kernels.conv2d_pool_scratch_size(x, w, y, 4, False))
+        return Call(operation, normal(*x), weights, biases, padding, True, wanted, index, blank(*y), outputs=2)
     dy = normal(*y, seed=2)
     return Call(operation, normal(*x), index, dy, padding, wanted, blank(*w), blank(shape.k), outputs=2, scratch=4)
 

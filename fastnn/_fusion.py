@@ -69,8 +69,8 @@ def _takes_relu(layer: Layer) -> bool:
 class _ConvPool(Layer):
     """A convolution with the pooling and the ReLU after it: their arrays are never in memory.
 
-    Where the convolution's input has a gradient, some shapes have the operation forward only, and the layers' gradients.
-    Shapes for which there are no such operations go through the layers themselves.
+    That is, but for the gradient of the outputs of a convolution of few channels whose input has one. Shapes for which
+    there are no such operations go through the layers themselves.
     """
 
     def __init__(self, conv: Conv2D, pool: MaxPool2D, relu: Sequence[Layer]) -> None:
@@ -105,7 +105,7 @@ class _ConvPool(Layer):
         lanes = 1 if inner else IMAGES
         self._index = self._indices.take((-(-len(x) // lanes), *shape[1:], lanes), np.dtype(np.uint16))
         y = self._outputs.take(shape, x.dtype)
-        self._conv.pooled_forward(x, self._rectify, self._index, y)
+        self._conv.pooled_forward(x, self._rectify, self._scratch_size, self._index, y)
         return y
 
     def _backward(self, dy: Array) -> Array | None:
@@ -117,14 +117,8 @@ class _ConvPool(Layer):
             return dx
         x = self.inputs
         assert x is not None
-        if not self._needs_input_gradient:
-            self._conv.pooled_gradient(x, self._index, dy, self._scratch_size)
-            return None
-        if self._scratch_size > 0:
-            dx = self._gradients.take(x.shape, x.dtype)
-            self._conv.pooled_gradient(x, self._index, dy, self._scratch_size)
-            self._conv.pooled_input_gradient(self._index, dy, self._scratch_size, dx)
-            return dx
+        if self._scratch_size > 0 or not self._needs_input_gradient:
+            return self._conv.pooled_gradients(x, self._index, dy, self._scratch_size)
         dz = self._gradients.take((len(x), *self._conv.output_shape(x.shape[1:])), x.dtype)
         self._pool.spread(self._index.reshape(dy.shape), dy, dz)
         return self._conv.product_gradients(x, dz)

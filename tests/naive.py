@@ -216,7 +216,7 @@ def conv2d_pool_scratch_size(x_shape, w_shape, y_shape, itemsize, inner):
     return 0
 
 
-def conv2d_pool_forward(x, w, b, padding, rectify, index, y):
+def conv2d_pool_forward(x, w, b, padding, rectify, scratch, index, y):
     n, p, q, k = y.shape
     lanes = index.shape[4]
     images = np.zeros((lanes * len(index), *x.shape[1:]))
@@ -234,14 +234,24 @@ def conv2d_pool_forward(x, w, b, padding, rectify, index, y):
 
 
 def conv2d_pool_weight_gradient(x, index, dy, padding, scratch, dw, db):
+    conv2d_weight_gradient(x, _pooled_outputs_gradient(index, dy), (1, 1), padding, (1, 1), 1, None, dw, db)
+
+
+def conv2d_pool_input_gradient(index, dy, w, padding, scratch, dx):
+    conv2d_input_gradient(_pooled_outputs_gradient(index, dy), w, (1, 1), padding, (1, 1), 1, None, dx)
+
+
+def _pooled_outputs_gradient(index, dy):
     n, p, q, k = dy.shape
+    lanes = index.shape[4]
     dz = np.zeros((n, 2 * p, 2 * q, k))
     for at in np.ndindex(dy.shape):
-        group, lane = divmod(at[0], 16)
+        group, lane = divmod(at[0], lanes)
         place = int(index[(group, *at[1:], lane)])
-        if place > 0:
-            dz[at[0], 2 * at[1] + (place - 1) // 2, 2 * at[2] + (place - 1) % 2, at[3]] = dy[at]
-    conv2d_weight_gradient(x, dz, (1, 1), padding, (1, 1), 1, None, dw, db)
+        place = place - 1 if lanes > 1 else place if place < 4 else -1
+        if place >= 0:
+            dz[at[0], 2 * at[1] + place // 2, 2 * at[2] + place % 2, at[3]] = dy[at]
+    return dz
 
 
 def _pool_count(p, q, size, stride, padding, image, count_include_pad):

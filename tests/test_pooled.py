@@ -1,5 +1,6 @@
 """Kernels of convolution with pooling: the oracle on awkward and random shapes, and any thread count."""
 
+import numpy as np
 import pytest
 import threads
 from checks import pooled
@@ -9,12 +10,14 @@ from hypothesis import given
 
 from fastnn import kernels, reference
 from fastnn.kernels import pooled as own
+from fastnn.kernels._lanes import MASKS_ARE_FREE
 
 LARGE = [
     pooled.PooledCase(64, (28, 28), 1, 6, (5, 5), padding=(2, 2), after=(2, 2)),
     pooled.PooledCase(70, (28, 28), 1, 32, (3, 3), padding=(1, 1), after=(1, 1)),
     pooled.PooledCase(33, (32, 32), 3, 16, (5, 5), rectify=False),
 ]
+SINGLE = pytest.mark.skipif(not MASKS_ARE_FREE, reason="their sums need the registers of AVX-512")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -29,6 +32,35 @@ def _as_with_avx512():
 @pytest.mark.parametrize("case", pooled.POOLED_EXAMPLES, ids=str)
 def test_awkward_shapes(case, place):
     pooled.check_pooled(kernels, case, place)
+
+
+@pytest.mark.parametrize("place", [guarded_end, guarded_start])
+@pytest.mark.parametrize("case", pooled.WINOGRAD_EXAMPLES, ids=str)
+def test_winograd_shapes(case, place):
+    pooled.check_inner(kernels, case, place)
+
+
+@SINGLE
+@pytest.mark.parametrize("place", [guarded_end, guarded_start])
+@pytest.mark.parametrize("case", pooled.SINGLE_EXAMPLES, ids=str)
+def test_gradients_of_single_places(case, place):
+    pooled.check_inner(kernels, case, place)
+
+
+@SINGLE
+@given(pooled.single_cases())
+def test_gradients_of_single_places_of_any_shape(case):
+    pooled.check_inner(kernels, case)
+
+
+def test_what_is_not_finite_in_an_image_is_not_lost():
+    x, w, b, dy = pooled.WINOGRAD_EXAMPLES[0].arrays()
+    x[1, 5, 6, 7], x[2, 13, 13, 0] = np.nan, -np.inf
+    scratch = blank(kernels.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, True), "float32")
+    index, y = blank((*dy.shape, 1), "uint16"), blank(dy.shape, "float32")
+    kernels.conv2d_pool_forward(x, w, b, (1, 1), True, scratch, index, y)
+    assert np.isnan(y[1, 2:4, 2:4]).all() and np.isnan(y[2, 6, 6]).all() and np.isfinite(y[0]).all()
+    assert (index[1, 2:4, 2:4] < 4).all()
 
 
 @given(pooled.pooled_cases())
@@ -46,9 +78,9 @@ def threaded_outputs():
     for case in LARGE:
         x, w, b, dy = case.arrays()
         index = blank((-(-case.n // 16), *dy.shape[1:], 16), "uint16")
-        outputs += run(kernels.conv2d_pool_forward, x, w, b, case.padding, case.rectify, index,
-                       blank(dy.shape, "float32"), outputs=2)  # fmt: skip
         scratch = blank(kernels.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, False), "float32")
+        outputs += run(kernels.conv2d_pool_forward, x, w, b, case.padding, case.rectify, scratch, index,
+                       blank(dy.shape, "float32"), outputs=2)  # fmt: skip
         outputs += run(kernels.conv2d_pool_weight_gradient, x, outputs[-2], dy, case.padding, scratch,
                        blank(w.shape, "float32"), blank(b.shape, "float32"), outputs=3)[1:]  # fmt: skip
     return outputs
@@ -63,8 +95,8 @@ def test_same_bits_for_any_number_of_threads():
     [
         ((15, 28, 28, 1), (5, 5, 1, 6), 4),  # fewer images than lanes
         ((64, 28, 28, 1), (5, 5, 1, 6), 8),
-        ((64, 28, 28, 1), (5, 5, 1, 5), 4),  # no tiles for that many columns
-        ((64, 28, 28, 1), (2, 2, 1, 6), 4),  # nor rows
+        ((64, 28, 28, 1), (5, 5, 1, 2), 4),  # no tiles for that few outputs
+        ((64, 28, 28, 3), (2, 2, 3, 6), 4),  # nor taps
         ((64, 28, 28, 16), (3, 3, 16, 32), 4),
         ((64, 32, 32, 3), (5, 5, 3, 64), 4),  # more sums than the stack has room for
         ((64, 224, 224, 3), (3, 3, 3, 32), 4),  # rows too long

@@ -23,6 +23,7 @@ from fastnn.kernels._parallel import SMALL
 from fastnn.kernels._simd import lanes
 from fastnn.kernels._transforms import TILE
 from fastnn.kernels.conv import FEW, LIGHT, is_winograd
+from fastnn.kernels.winograd import products, tile_outputs
 from fastnn.model import Sequential
 from fastnn.reference.pooled import IMAGES
 
@@ -155,7 +156,7 @@ def _conv_shape(name: str, arrays: list[Array]) -> tuple[int, int, int, int]:
 
 
 def _tiles_filled(name: str, arrays: list[Array], geometry: Sequence[Any]) -> float:
-    """The share of the outputs that Winograd's products compute which lie in the image; 1 for other kernels."""
+    """Winograd's products beside those of whole tiles of 4x4 outputs, as the calibration has; 1 for other kernels."""
     x, w, y = (arrays[0], arrays[1], arrays[-1])
     if name == "conv2d_weight_gradient":
         w, y = arrays[-2], arrays[1]
@@ -164,7 +165,8 @@ def _tiles_filled(name: str, arrays: list[Array], geometry: Sequence[Any]) -> fl
     groups = (y if name == "conv2d_input_gradient" else x).shape[3] // w.shape[2]
     if not is_winograd.py_func(dz.shape, w.shape, stride, dilation, groups):
         return 1.0
-    return float(math.prod(side / (-(-side // TILE) * TILE) for side in y.shape[1:3]))
+    whole = (TILE + 2) ** 2 / TILE**2 * math.prod(y.shape[1:3])
+    return float(whole / products.py_func(tile_outputs.py_func(y.shape), y.shape))
 
 
 def _fill(columns: int, like: Array) -> float:
@@ -266,7 +268,7 @@ def _pooled(c: int, k: int, pixels: int, seconds: Callable[[Callable[[], object]
     index, scratch = np.empty((32 // images, *y.shape[1:], images), np.uint16), np.empty(size, np.float32)
     dw = np.empty_like(w)
     flops = 8.0 * y.size * w.size / k
-    forward = seconds(lambda: kernels.conv2d_pool_forward(x, w, none, (1, 1), True, index, y))
+    forward = seconds(lambda: kernels.conv2d_pool_forward(x, w, none, (1, 1), True, scratch, index, y))
     if inner:
         return {"conv2d_pool_forward": flops / forward}
     back = seconds(lambda: kernels.conv2d_pool_weight_gradient(x, index, y, (1, 1), scratch, dw, none))

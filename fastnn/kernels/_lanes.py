@@ -162,6 +162,18 @@ def where_positive(typingctx: Any, of: Any, value: Any) -> Any:
 
 
 @intrinsic
+def or_nowhere(typingctx: Any, of: Any, place: Any) -> Any:
+    """Return the integers `place` in the lanes where `of` is positive or NaN, else all bits."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        positive = builder.fcmp_unordered(">", values[0], context.get_constant_null(of))
+        nowhere = ir.Constant(values[1].type, [-1] * LANES)
+        return builder.select(positive, values[1], nowhere)
+
+    return place(of, place), codegen
+
+
+@intrinsic
 def larger(typingctx: Any, best: Any, place: Any, value: Any, value_place: Any) -> Any:
     """Return (best, place), replaced in the lanes where `value` is larger, or the first NaN."""
 

@@ -1,6 +1,7 @@
 """The transforms of Winograd's convolution: out = L in L^T for tiles of an image, of weights or of sums.
 
-Vector code over the channels, emitted from the matrices L into one primitive, which every Winograd kernel calls.
+Vector code over the channels, emitted from the matrices L: one task for each size of tiles, which every Winograd kernel
+calls by its address.
 """
 
 from __future__ import annotations
@@ -14,18 +15,23 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._jit import Primitive
-from ._simd import PAIRS, RELU, VECTOR_BYTES, VECTORS, Emitter, call
+from ._jit import kernel
+from ._simd import PAIRS, RELU, VECTOR_BYTES, VECTORS, Emitter
+from ._slots import emit_call
 
 TAPS = 3
-TILE, PAIRS_TILE = 4, 2  # outputs along an axis, of floats and of pairs of bf16
+TILE, LARGE_TILE, PAIRS_TILE = 4, 5, 2  # outputs along an axis, of floats and of pairs of bf16
 INPUT, OUTPUT, WEIGHTS, GRADIENT, SUMS = range(5)
 PAIRED = INPUT, WEIGHTS, GRADIENT  # operands of products
 IMAGES = {INPUT: "source", GRADIENT: "source", OUTPUT: "to"}  # which side of a transform is an image
-# Points beside infinity. Largest error of float32 relative to the largest result, 64 channels: 2.5e-6, weight gradient
-# 2.7e-6; with 2 and -2 in place of the last two 5.9e-6 and 8.9e-6. What belongs to all outputs is number 1 of an axis,
-# where the point is 1.
-_POINTS = {TILE: (0, 1, -1, Fraction(1, 2), -2), PAIRS_TILE: (0, 1, -1)}
+# Points beside infinity. Largest error of float32 relative to the largest result, 64 channels: TILE 2.4e-6, weight
+# gradient 2.4e-6; with 2 and -2 in place of the last two 5.9e-6 and 8.9e-6. LARGE_TILE 5.1e-6 and 5.3e-6; with TILE's
+# and 2 8.3e-6 and 9.2e-6. What belongs to all outputs is number 1 of an axis, where the point is 1.
+_POINTS = {
+    TILE: (0, 1, -1, Fraction(1, 2), -2),
+    LARGE_TILE: (0, 1, -1, Fraction(1, 2), Fraction(-2, 3), Fraction(5, 2)),
+    PAIRS_TILE: (0, 1, -1),
+}
 
 
 def _values(points: Any, count: int) -> list[list[Fraction]]:
@@ -141,7 +147,7 @@ _NAMES = ("channels", "source", "source_row", "source_column", "to", "to_row", "
           "column1", "flags", "second", "second_channels", "second_row0", "second_row1")  # fmt: skip
 
 
-def _make_vector(bits: int, pairs: bool, kind: int) -> Any:
+def _make_vector(bits: int, outputs: int, pairs: bool, kind: int) -> Any:
     """Return the intrinsic that transforms one vector of channels, of which `channels` exist. Strides in elements."""
 
     @intrinsic
@@ -160,7 +166,6 @@ def _make_vector(bits: int, pairs: bool, kind: int) -> Any:
                 arguments[name] = builder.mul(arguments[name], emit.const(emit.bytes))
             relu = builder.icmp_signed("!=", builder.and_(arguments["flags"], emit.const(RELU)), emit.const(0))
             arguments["floor"] = builder.select(relu, emit.splat(0.0), emit.splat(float("-inf")))
-            outputs = PAIRS_TILE if pairs else TILE
             whole = builder.icmp_signed(">=", arguments["channels"], emit.const(emit.lanes))
             if kind in IMAGES:
                 size = outputs + TAPS - 1 if kind == INPUT else outputs
@@ -186,10 +191,11 @@ def _make_vector(bits: int, pairs: bool, kind: int) -> Any:
     return vector
 
 
-def _make_transform(bits: int, pairs: bool = False) -> Any:
+def _make_transform(bits: int, outputs: int, pairs: bool = False) -> Any:
+    """Return the task of the transforms for tiles of this size."""
     size, width = bits // 8, VECTORS * VECTOR_BYTES // (bits // 8)
     step = VECTOR_BYTES // size
-    input_, output, weights, gradient, sums = (_make_vector(bits, pairs, kind) for kind in range(5))
+    input_, output, weights, gradient, sums = (_make_vector(bits, outputs, pairs, kind) for kind in range(5))
 
     def transform(
         kind: int, channels: int, source: int, source_row: int, source_column: int, to: int, to_row: int,
@@ -211,28 +217,49 @@ def _make_transform(bits: int, pairs: bool = False) -> Any:
             else:
                 sums(count, at, *where)
 
-    return transform
+    transform.__qualname__ = f"transform_{'bf16' if pairs else f'f{bits}'}_{outputs}"
+    return kernel(transform)
 
 
-_TRANSFORM = types.void(*[types.intp] * 18)
-_PRIMITIVES = {
-    types.float32: Primitive(_make_transform(32), "winograd_f32", _TRANSFORM),
-    types.float64: Primitive(_make_transform(64), "winograd_f64", _TRANSFORM),
-    PAIRS: Primitive(_make_transform(32, pairs=True), "winograd_bf16", _TRANSFORM),
+_TYPES = (types.intp,) * 18
+_TASKS = {
+    types.float32: {outputs: _make_transform(32, outputs) for outputs in (TILE, LARGE_TILE)},
+    types.float64: {outputs: _make_transform(64, outputs) for outputs in (TILE, LARGE_TILE)},
+    PAIRS: {PAIRS_TILE: _make_transform(32, PAIRS_TILE, pairs=True)},
 }
 
 
 @intrinsic
+def transform_address(typingctx: Any, like: Any, outputs: Any) -> Any:
+    """Return the address of the transforms for tiles of so many outputs, compiled or loaded: for operations."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        i64 = ir.IntType(64)
+        result = cgutils.alloca_once_value(builder, ir.Constant(i64, 0))
+        for size, task in _TASKS[like.dtype].items():
+            with builder.if_then(builder.icmp_signed("==", values[1], ir.Constant(i64, size))):
+                builder.store(task.emit_address(context, builder, _TYPES), result)
+        return builder.load(result)
+
+    return types.intp(like, types.intp), codegen
+
+
+@intrinsic
 def transform(
-    typingctx: Any, like: Any, kind: Any, channels: Any, source: Any, source_row: Any, source_column: Any, to: Any,
-    to_row: Any, to_column: Any, to_panel: Any, row0: Any, row1: Any, column0: Any, column1: Any, flags: Any,
+    typingctx: Any, transforms: Any, kind: Any, channels: Any, source: Any, source_row: Any, source_column: Any,
+    to: Any, to_row: Any, to_column: Any, to_panel: Any, row0: Any, row1: Any, column0: Any, column1: Any, flags: Any,
     second: Any, seconds: Any, second_row0: Any, second_row1: Any,
 ) -> Any:  # fmt: skip
     """to = L source L^T of one tile, for all channels. Addresses; strides in elements.
 
     The image's side has the pixels row0..row1-1, column0..column1-1 only: others count as 0 and are not written.
-    to_panel: between panels of `to`, as wide as the register tile; that width where `to` has no panels. With `like` an
-    array of pairs, PAIRED transforms are of two tiles, the other one at `second` with `seconds` channels and its own
-    rows, and their elements become pairs.
+    to_panel: between panels of `to`, as wide as the register tile; that width where `to` has no panels. With those for
+    pairs, PAIRED transforms are of two tiles, the other one at `second` with `seconds` channels and its own rows, and
+    their elements become pairs.
     """
-    return call(_PRIMITIVES[like.dtype], like, 18)
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        emit_call(context, builder, values[0], _TYPES, values[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, *_TYPES), codegen

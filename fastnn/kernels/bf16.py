@@ -27,7 +27,7 @@ from .dense import dense_input_gradient as full_dense_input_gradient
 from .dense import dense_scratch_size as full_dense_scratch_size
 from .dense import dense_weight_gradient as full_dense_weight_gradient
 from .weights import direct_weight_chunk, weight_cut
-from .winograd import winograd, winograd_weight_gradient
+from .winograd import PLAIN, winograd, winograd_weight_gradient
 
 LINE = 16  # elements in a cache line, at which each copy begins
 
@@ -141,8 +141,9 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
         full_conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, scratch, y)
         return
     if is_winograd(y.shape, w.shape, stride, dilation, groups):
-        winograd(pairs_in(scratch, 0, (1,)), x, address(w, 0), address(b, 0) if b.size > 0 else 0, padding, activation,
-                 alpha, address(scratch, 0), y)  # fmt: skip
+        winograd(pairs_in(scratch, 0, (1,)), PLAIN, address(x, 0), x.shape, address(w, 0),
+                 address(b, 0) if b.size > 0 else 0, padding, activation, alpha, address(scratch, 0), 0, address(y, 0),
+                 y.shape)  # fmt: skip
         return
     half, taps = (cg + 1) // 2, taps_h * taps_w
     of_x = pairs_in(scratch, 0, (n, height, width, groups * half))
@@ -164,8 +165,9 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         return
     flip(w, stride, padding, dilation, groups, dx.shape[3], scratch)
     if is_winograd(dz.shape, w.shape, stride, dilation, groups):
-        winograd(pairs_in(scratch, 0, (1,)), dz, address(scratch, 0), 0, (2 - padding[0], 2 - padding[1]), 0, 0.0,
-                 address(scratch, w.size), dx)  # fmt: skip
+        winograd(pairs_in(scratch, 0, (1,)), PLAIN, address(dz, 0), dz.shape, address(scratch, 0), 0,
+                 (2 - padding[0], 2 - padding[1]), 0, 0.0, address(scratch, w.size), 0, address(dx, 0),
+                 dx.shape)  # fmt: skip
         return
     kg, c, taps = k // groups, dx.shape[3], taps_h * taps_w
     half = (kg + 1) // 2
@@ -188,7 +190,8 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
     half = (n + 1) // 2
     parts, step, at = min(half, CHUNKS), dw.size + k, 0
     if is_winograd(dz.shape, dw.shape, stride, dilation, groups):
-        parts, step = winograd_weight_gradient(pairs_in(scratch, 0, (1,)), x, dz, padding, address(scratch, 0))
+        parts, step = winograd_weight_gradient(pairs_in(scratch, 0, (1,)), PLAIN, address(x, 0), x.shape, 0,
+                                               address(dz, 0), dz.shape, padding, address(scratch, 0))  # fmt: skip
     else:
         of_x = pairs_in(scratch, 0, (half, height, width, c))
         of_dz = pairs_in(scratch, _whole(of_x.size), (half, p, q, k))

@@ -28,8 +28,9 @@ from ._lanes import LANES, MASKS_ARE_FREE, add, load, store, where_some
 from ._memory import address, stack_array, transpose
 from ._parallel import run
 from ._windows import CHUNKS, bands
-from .conv import is_winograd, sum_chunk
+from .conv import flip, is_winograd, sum_chunk
 from .single import single_input_chunk, single_scratch_size, single_table_chunk, single_weight_chunk
+from .winograd import POOLED, SPREAD, winograd, winograd_scratch_size, winograd_weight_gradient
 
 ROOM = 65536  # elements on the stack: 256 KB, of which a few rows of the images and of outputs are in use at a time
 NEAR = 32  # windows at once, whose pixels and gradients L1 holds
@@ -38,21 +39,21 @@ FEW_INSIDE = 15 if MASKS_ARE_FREE else 0
 
 
 def conv2d_pool_scratch_size(x_shape, w_shape, y_shape, itemsize, inner):
-    """Return the number of elements that the gradient wants as scratch; -1: not for these shapes.
+    """Return the number of elements that all passes want as scratch; -1: not for these shapes.
 
-    inner: index lies like y, and the gradients are those of pooling and of the convolution.
+    inner: index lies like y; where that is 0 the gradients are those of pooling and of the convolution.
     """
     (images, _, _, c), (taps_h, taps_w, _, k), (_, rows, columns, _) = x_shape, w_shape, y_shape
     taps, wide = taps_w * c, 2 * columns + taps_w - 1
     row = (taps_h + 1) * wide * c + columns * k
+    outputs = (images, 2 * rows, 2 * columns, k)
+    if inner and itemsize == 4 and is_winograd.py_func(outputs, w_shape, (1, 1), (1, 1), 1):
+        return winograd_scratch_size(x_shape, w_shape, outputs, pooled=True)
     if itemsize != 4 or images < LANES or k < LEAST or (row + columns * k) * LANES > ROOM:
         return -1
     if inner:
-        outputs = (images, 2 * rows, 2 * columns, k)
-        if c > FEW_INSIDE or is_winograd.py_func(outputs, w_shape, (1, 1), (1, 1), 1):
-            return -1
-        return single_scratch_size(x_shape, w_shape, y_shape, itemsize)
-    room = row + (taps_h * taps + 1) * k + wide * c
+        return single_scratch_size(x_shape, w_shape, y_shape, itemsize) if c <= FEW_INSIDE else -1
+    room = row + (taps_h * taps + 1) * k + wide * c + LANES
     if c > FEW or room * LANES > ROOM or taps_w < LEAST:
         return -1
     parts = min(-(-images // LANES), CHUNKS)
@@ -60,13 +61,25 @@ def conv2d_pool_scratch_size(x_shape, w_shape, y_shape, itemsize, inner):
 
 
 @kernel
-def conv2d_pool_forward(x, w, b, padding, rectify, index, y):
+def _is_winograd(index, w, y):
+    """Return whether index lies like y, and the passes take Winograd's products; the shape of the outputs."""
+    outputs = (y.shape[0], 2 * y.shape[1], 2 * y.shape[2], y.shape[3])
+    return index.shape[4] == 1 and is_winograd(outputs, w.shape, (1, 1), (1, 1), 1), outputs
+
+
+@kernel
+def conv2d_pool_forward(x, w, b, padding, rectify, scratch, index, y):
     """y (N, P, Q, K) = f(the largest of 2x2 outputs of x (N, H, W, C) * w (R, S, C, K) + b (K,)).
 
     index (N / LANES, P, Q, K, LANES) uint16: which of them is the first maximum (or first NaN), 1 to 4; 0 where
     f(y) = max(0, y), of `rectify`, cut it off. Of images that are not there: as if they were zeros. Or index
     (N, P, Q, K, 1): the same less 1, as pooling has it.
     """
+    chosen, outputs = _is_winograd(index, w, y)
+    if chosen:
+        winograd(x, POOLED, address(x, 0), x.shape, address(w, 0), address(b, 0) if b.size > 0 else 0, padding,
+                 1 if rectify else 0, 0.0, address(scratch, 0), address(index, 0), address(y, 0), outputs)  # fmt: skip
+        return
     groups = (x.shape[0] + LANES - 1) // LANES
     cut = bands(groups, y.shape[1])
     run(_forward_chunk, groups * cut, y.size // w.shape[3] * w.size // 4, (cut, x, w, b, padding, rectify, index, y))
@@ -126,6 +139,12 @@ def _image_row(n, count, h, x, left, to, row, memory):
 @kernel
 def conv2d_pool_weight_gradient(x, index, dy, padding, scratch, dw, db):
     """dw (R, S, C, K), db (K,) from x (N, H, W, C), index and dy (N, P, Q, K)."""
+    chosen, outputs = _is_winograd(index, dw, dy)
+    if chosen:
+        parts, step = winograd_weight_gradient(x, SPREAD, address(x, 0), x.shape, address(index, 0), address(dy, 0),
+                                               outputs, padding, address(scratch, 0))  # fmt: skip
+        run(sum_chunk, CHUNKS, dw.size * parts, (parts, step, scratch, dw.reshape(-1), db))
+        return
     if index.shape[4] == 1:
         several = min(x.shape[0], CHUNKS)
         run(single_weight_chunk, several, dy.size * dw.size // dy.shape[3] // 4,
@@ -142,6 +161,12 @@ def conv2d_pool_weight_gradient(x, index, dy, padding, scratch, dw, db):
 @kernel
 def conv2d_pool_input_gradient(index, dy, w, padding, scratch, dx):
     """dx (N, H, W, C) from index (N, P, Q, K, 1), dy (N, P, Q, K) and w (R, S, C, K)."""
+    chosen, outputs = _is_winograd(index, w, dy)
+    if chosen:
+        flip(w, (1, 1), padding, (1, 1), 1, dx.shape[3], scratch)
+        winograd(dy, SPREAD, address(dy, 0), outputs, address(scratch, 0), 0, (2 - padding[0], 2 - padding[1]), 0, 0.0,
+                 address(scratch, w.size), address(index, 0), address(dx, 0), dx.shape)  # fmt: skip
+        return
     parts = min(dx.shape[0], CHUNKS)
     run(single_table_chunk, w.shape[3], w.size, (w, scratch))
     run(single_input_chunk, parts, dy.size * w.size // w.shape[3] // 4, (parts, index, dy, w, padding, scratch, dx))

@@ -20,11 +20,13 @@ from __future__ import annotations
 from typing import Any
 
 from ._epilogue import activate, tile_flags
+from ._halves import pool_rows, spread_rows
 from ._jit import kernel
-from ._memory import address, copy, numbers, one
+from ._memory import copy, numbers, one
 from ._parallel import run, run_in_places
 from ._simd import ACCUMULATE, VECTOR_BYTES, VECTORS, gemm
-from ._transforms import GRADIENT, INPUT, OUTPUT, PAIRS_TILE, SUMS, TILE, WEIGHTS, transform
+from ._transforms import GRADIENT, INPUT, LARGE_TILE, OUTPUT, PAIRS_TILE, SUMS, TILE, WEIGHTS
+from ._transforms import transform, transform_address
 
 CHUNKS = 8  # for the thread pool
 # Elements of a block's transformed inputs and outputs, which L2 holds beside some of the weights.
@@ -33,37 +35,67 @@ FEWEST, MOST = 16, 96  # tiles of a block
 SUM_BLOCK = 128 << 10  # the same of the weight gradient, whose products have the tiles as terms
 FEW, MANY = 64, 128  # least tiles of a chunk, and of the weight gradient's, whose sums are added up
 CHANNELS = 64  # input and output channels of a chunk of the weight gradient
+PLAIN, POOLED, SPREAD = 0, 1, 2  # x and y as they are; y pooled; x a gradient that comes from pooling
+FEWER = 0.85  # share of the products from which on larger tiles pay; 18x18 pixels, 64 to 64: 0.87, 1.02, 1.02, 0.94
 LINE = 16  # elements between the matrices, so that their rows lie in different sets of L1
 PANEL = VECTORS * VECTOR_BYTES  # bytes in a row of a panel of columns; a product reads one panel after another
 
 
-def winograd_scratch_size(x_shape: Any, w_shape: Any, y_shape: Any) -> int:
+def winograd_scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, pooled: bool = False) -> int:
     """Return the number of elements that all three passes want as scratch, of floats or of pairs."""
-    return max(_scratch_size(x_shape, w_shape, y_shape, outputs) for outputs in (TILE, PAIRS_TILE))
+    of_y, of_x = (tile_outputs.py_func(shape) for shape in (y_shape, x_shape))
+    sizes = ((of_y, of_x),) if pooled else ((of_y, of_x), (PAIRS_TILE, PAIRS_TILE))
+    return max(_scratch_size(x_shape, w_shape, y_shape, *both, pooled) for both in sizes)
 
 
-def _scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, outputs: int) -> int:
+def _scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, of_y: int, of_x: int, pooled: bool) -> int:
+    """of_y, of_x: outputs of a tile of y and of one of the gradient of x."""
     c, k = w_shape[2:]
-    matrix, count = _matrix.py_func, (outputs + 2) ** 2
+    matrix, count = _matrix.py_func, (of_y + 2) ** 2
     of_c, of_k = min(c, CHANNELS), min(k, CHANNELS)
-    tiles, _, _ = _blocks.py_func(outputs, y_shape, SUM_BLOCK, of_c, of_k)
-    chunks, parts = _parts.py_func(outputs, y_shape, c, k)
-    gradient = parts * _part_size.py_func(count, c, k) + count * chunks * (matrix(tiles, of_c) + matrix(tiles, of_k))
-    forward, backward = _forward_size(outputs, y_shape, c, k), _forward_size(outputs, x_shape, k, c)
+    tiles, _, _ = _blocks.py_func(of_y, y_shape, SUM_BLOCK, of_c, of_k)
+    chunks, parts = _parts.py_func(of_y, y_shape, c, k)
+    near = _near.py_func(SPREAD, of_y, of_y, y_shape, 1, of_k) if pooled else 0
+    block = count * (matrix(tiles, of_c) + matrix(tiles, of_k)) + near
+    gradient = parts * _part_size.py_func(count, c, k) + chunks * block
+    forward = _forward_size(POOLED if pooled else PLAIN, of_y, y_shape, c, k)
+    backward = _forward_size(SPREAD if pooled else PLAIN, of_x, x_shape, k, c)
     return int(max(gradient, forward, 9 * c * k + backward))
 
 
-def _forward_size(outputs: int, y_shape: Any, c: int, k: int) -> int:
+def _forward_size(way: int, outputs: int, y_shape: Any, c: int, k: int) -> int:
     """Return the elements for the transformed weights, and for a block of each chunk."""
-    tiles, _, chunks = _blocks.py_func(outputs, y_shape, BLOCK, c, k)
-    matrix = _matrix.py_func
-    return int((outputs + 2) ** 2 * (matrix(c, k) + chunks * (matrix(tiles, c) + matrix(tiles, k))))
+    tiles, rows, chunks = _blocks.py_func(outputs, y_shape, BLOCK, c, k)
+    matrix, count = _matrix.py_func, (outputs + 2) ** 2
+    near = _near.py_func(way, outputs, outputs + 2, y_shape, rows, c if way == SPREAD else k)
+    return int(count * matrix(c, k) + chunks * (count * (matrix(tiles, c) + matrix(tiles, k)) + near))
 
 
 @kernel
-def _outputs(like):
-    """Return how many outputs a tile has along an axis."""
-    return TILE if numbers(like) == 1 else PAIRS_TILE
+def _near(way, outputs, reach, shape, rows, channels):
+    """Return the elements of rows of outputs between pooling and `rows` rows of tiles, which see `reach` pixels."""
+    across = _tiles_of(outputs, shape)[1]
+    if way == POOLED:
+        return (1 + rows * outputs) * across * outputs * channels
+    return reach * (across * outputs + reach - outputs) * channels if way == SPREAD else 0
+
+
+@kernel
+def tile_outputs(shape):
+    """Return how many outputs a tile of floats has along an axis, for outputs (N, P, Q, ...)."""
+    return LARGE_TILE if products(LARGE_TILE, shape) < FEWER * products(TILE, shape) else TILE
+
+
+@kernel
+def products(outputs, shape):
+    """Return the products for an image of (N, P, Q, ...) outputs, of one input and one output channel."""
+    down, across = _tiles_of(outputs, shape)
+    return down * across * (outputs + 2) * (outputs + 2)
+
+
+@kernel
+def _outputs(like, shape):
+    return tile_outputs(shape) if numbers(like) == 1 else PAIRS_TILE
 
 
 @kernel
@@ -99,25 +131,29 @@ def _matrix(rows, columns):
 
 
 @kernel
-def winograd(like, x, w, b, padding, activation, alpha, scratch, y):
-    """y (N, P, Q, K) = f(x (N, H, W, C) * w (3, 3, C, K) + b). w, b (0: none), scratch: addresses.
+def winograd(like, way, x, x_shape, w, b, padding, activation, alpha, scratch, index, y, y_shape):
+    """y (N, P, Q, K) = f(x (N, H, W, C) * w (3, 3, C, K) + b). All arrays: addresses; b 0: none.
 
     like: an array of the products' elements. Those of pairs have half the terms: channel i goes with i + (C + 1) // 2.
+    way: POOLED: index and y are those of the pooled outputs, P and Q even, and f is `rectify` of `pool_rows`. SPREAD: x
+    is made of index and x, (N, H/2, W/2, C), by `spread_rows`.
     """
-    c, k = x.shape[3], y.shape[3]
-    tiles, rows, chunks = _blocks(_outputs(like), y.shape, BLOCK, c, k)
-    run(_weight_chunk, CHUNKS, 16 * c * k, (like, c, k, w, scratch))
-    run_in_places(_chunk, chunks, y.size * c // 4,
-                  (like, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y))  # fmt: skip
+    c, (images, p, q, k) = x_shape[3], y_shape
+    outputs = _outputs(like, y_shape)
+    at = transform_address(like, outputs)
+    tiles, rows, chunks = _blocks(outputs, y_shape, BLOCK, c, k)
+    run(_weight_chunk, CHUNKS, 16 * c * k, (like, outputs, at, c, k, w, scratch))
+    run_in_places(_chunk, chunks, images * p * q * k * c // 4, (like, way, outputs, at, chunks, rows, tiles, x, x_shape, b,
+                  padding, activation, alpha, scratch, index, y, y_shape))  # fmt: skip
 
 
 @kernel
-def _weight_chunk(chunk, like, c, k, w, to):
+def _weight_chunk(chunk, like, outputs, transforms, c, k, w, to):
     """Transform the weights of some input channels, into panels of output channels."""
-    size, depth, inputs = like.itemsize, _terms(like, c), _outputs(like) + 2
+    size, depth, inputs = like.itemsize, _terms(like, c), outputs + 2
     width, matrix = PANEL // size, _matrix(depth, k)
     for i in range(chunk * depth // CHUNKS, (chunk + 1) * depth // CHUNKS):
-        transform(like, WEIGHTS, k, w + i * k * size, 3 * c * k, c * k, to + i * width * size, inputs * matrix, matrix,
+        transform(transforms, WEIGHTS, k, w + i * k * size, 3 * c * k, c * k, to + i * width * size, inputs * matrix, matrix,
                   depth * width, 0, 0, 0, 0, 0,
                   w + (i + depth) * k * size, k if i + depth < c else 0, 0, 0)  # fmt: skip
 
@@ -129,20 +165,29 @@ def _terms(like, count):
 
 
 @kernel
-def _chunk(chunk, place, like, chunks, rows, tiles, x, b, padding, activation, alpha, scratch, y):
+def _chunk(chunk, place, like, way, outputs, transforms, chunks, rows, tiles, x, x_shape, b, padding, activation, alpha,
+           scratch, index, y, y_shape):  # fmt: skip
     """The outputs of some rows of tiles, a block after another."""
-    (images, p, q, k), c, size = y.shape, x.shape[3], x.itemsize
-    width, depth, outputs = PANEL // size, _terms(like, c), _outputs(like)
-    inputs, (down, across) = outputs + 2, _tiles_of(outputs, y.shape)
+    (images, p, q, k), (_, height, wide, c), size = y_shape, x_shape, like.itemsize
+    width, depth = PANEL // size, _terms(like, c)
+    inputs, (down, across) = outputs + 2, _tiles_of(outputs, y_shape)
     count = inputs * inputs
     u_matrix, v_matrix, m_matrix = _matrix(depth, k), _matrix(tiles, depth), _matrix(tiles, k)
-    v = scratch + count * (u_matrix + place * (v_matrix + m_matrix)) * size
+    near_size = _near(way, outputs, inputs, y_shape, rows, c if way == SPREAD else k)
+    v = scratch + (count * u_matrix + place * (count * (v_matrix + m_matrix) + near_size)) * size
     m = v + count * v_matrix * size
+    near, line = m + count * m_matrix * size, across * outputs * k
     first, stop = chunk * images * down // chunks, (chunk + 1) * images * down // chunks
+    if way == POOLED:  # windows of two rows of tiles belong to one chunk
+        first, stop = chunk * images // chunks * down, (chunk + 1) * images // chunks * down
     while first < stop:
         last = first + _share(stop - first, rows)
-        _tiles(like, INPUT, x, 0, depth, first, last, down, across, padding, inputs, v, depth, width, v_matrix, 0,
-               depth, c - depth, 0, 0)  # fmt: skip
+        if way == SPREAD:
+            _spread_tiles(like, outputs, transforms, INPUT, index, x, x_shape, 0, c, first, last, down, across, padding,
+                          inputs, near, v, c, width, v_matrix)  # fmt: skip
+        else:
+            _tiles(size, outputs, transforms, INPUT, x, (height, wide, c), depth, first, last, down, across, padding,
+                   inputs, v, depth, width, v_matrix, 0, depth, c - depth, 0, 0)  # fmt: skip
         for i in range(count):
             # The bias belongs to every output of a tile, as the product at point 1 of both axes does.
             bias = b if i == inputs + 1 else 0
@@ -150,11 +195,21 @@ def _chunk(chunk, place, like, chunks, rows, tiles, x, b, padding, activation, a
                 gemm(like, (last - first) * across, min(width, k - j), 1, depth, v + i * v_matrix * size, depth, 0, 1,
                      scratch + (i * u_matrix + j * depth) * size, 0, width, m + (i * m_matrix + j) * size, k,
                      bias + j * size if bias != 0 else 0, 0)  # fmt: skip
-        _tiles(like, OUTPUT, y, 0, k, first, last, down, across, (0, 0), outputs, m, k, width, m_matrix,
-               tile_flags(activation), 0, 0, 0, 0)  # fmt: skip
-        for row in range(first, last):
-            n, h = row // down, row % down * outputs
-            activate(x, activation, alpha, address(y, (n * p + h) * q * k), min(outputs, p - h) * q * k)
+        if way == POOLED:  # whole tiles below a row that is left over from the last block
+            _tiles(size, outputs, transforms, OUTPUT, near + line * size, ((last - first) * outputs, across * outputs, k),
+                   k, 0, last - first, last - first, across, (0, 0), outputs, m, k, width, m_matrix,
+                   0, 0, 0, 0, 0)  # fmt: skip
+            for row in range(first, last):
+                h = row % down * outputs
+                pool_rows(like, near + (1 + (row - first) * outputs) * line * size, min(outputs, p - h), line,
+                          row // down, h, y_shape, activation, index, y)  # fmt: skip
+            copy(like, 1, line, near + (last - first) * outputs * line * size, line, near, line)
+        else:
+            _tiles(size, outputs, transforms, OUTPUT, y, (p, q, k), k, first, last, down, across, (0, 0), outputs, m, k,
+                   width, m_matrix, tile_flags(activation), 0, 0, 0, 0)  # fmt: skip
+            for row in range(first, last):
+                n, h = row // down, row % down * outputs
+                activate(like, activation, alpha, y + (n * p + h) * q * k * size, min(outputs, p - h) * q * k)
         first = last
 
 
@@ -166,14 +221,15 @@ def _share(left, most):
 
 
 @kernel
-def _tiles(like, kind, image, at, channels, first, last, down, across, padding, reach, block, step, panel, matrix,
-           flags, apart, seconds, rows_apart, stop):  # fmt: skip
-    """Transform rows of tiles from the image, or to it: `reach` pixels each way, and channels from `at` on.
+def _tiles(size, outputs, transforms, kind, image, shape, channels, first, last, down, across, padding, reach, block,
+           step, panel, matrix, flags, apart, seconds, rows_apart, stop):  # fmt: skip
+    """Transform rows of tiles from images, or to them: `reach` pixels each way, and `channels` from address `image` on.
 
-    An image has down x across tiles. step, panel, matrix: elements of the block between tiles, panels and matrices. The
-    other half of a pair is `apart` channels further, of which `seconds` exist, or `rows_apart` rows, before `stop`.
+    An image has the shape (H, W, C) and down x across tiles. step, panel, matrix: elements of the block between tiles,
+    panels and matrices. The other half of a pair is `apart` channels further, of which `seconds` exist, or `rows_apart`
+    rows, before `stop`.
     """
-    (_, height, width, c), size, outputs = image.shape, image.itemsize, _outputs(like)
+    height, width, c = shape
     matrices = (outputs + 2) * matrix
     for row in range(first, last):
         n, h = row // down, row % down * outputs - padding[0]
@@ -186,26 +242,42 @@ def _tiles(like, kind, image, at, channels, first, last, down, across, padding, 
         for j in range(across):
             v = outputs * j - padding[1]
             v0, v1 = max(0, -v), min(reach, width - v)
-            pixel = address(image, ((n * height + h) * width + v) * c + at)
+            pixel = image + ((n * height + h) * width + v) * c * size
             source, to = (block, pixel) if kind == OUTPUT else (pixel, block)
             source_row, source_column = (matrices, matrix) if kind == OUTPUT else (width * c, c)
             to_row, to_column = (width * c, c) if kind == OUTPUT else (matrices, matrix)
-            other = address(image, ((second_n * height + second_h) * width + v) * c + at + apart)
-            transform(like, kind, channels, source, source_row, source_column, to, to_row, to_column, panel,
+            other = image + (((second_n * height + second_h) * width + v) * c + apart) * size
+            transform(transforms, kind, channels, source, source_row, source_column, to, to_row, to_column, panel,
                       h0, h1, v0, v1, flags, other, seconds, second_h0, second_h1)  # fmt: skip
             block += step * size
 
 
 @kernel
-def winograd_weight_gradient(like, x, dz, padding, scratch):
-    """Write the sums of dw and db over some parts of the tiles to the address `scratch`. like: see `winograd`.
+def _spread_tiles(like, outputs, transforms, kind, index, dy, shape, at, channels, first, last, down, across, padding,
+                  reach, near, block, step, panel, matrix):  # fmt: skip
+    """As _tiles of floats, for `channels` from number `at` on of the gradient (N, P, Q, K) that `spread_rows` writes."""
+    size, wide = like.itemsize, across * outputs + reach - outputs
+    for row in range(first, last):
+        spread_rows(like, index, dy, shape, row // down, at, channels, row % down * outputs - padding[0], reach,
+                    padding[1], wide, near)  # fmt: skip
+        _tiles(size, outputs, transforms, kind, near, (reach, wide, channels), channels, 0, 1, 1, across, (0, 0), reach,
+               block + (row - first) * across * step * size, step, panel, matrix, 0, 0, 0, 0, 0)  # fmt: skip
 
+
+@kernel
+def winograd_weight_gradient(like, way, x, x_shape, index, dz, dz_shape, padding, scratch):
+    """Write the sums of dw and db over some parts of the tiles to the address `scratch`.
+
+    like, addresses: see `winograd`. way: SPREAD: index and dz are those of pooled outputs, and make dz.
     Return how many parts there are, and the elements from one to the next.
     """
-    c, k, outputs = x.shape[3], dz.shape[3], _outputs(like)
-    tiles, rows, _ = _blocks(outputs, dz.shape, SUM_BLOCK, min(c, CHANNELS), min(k, CHANNELS))
-    chunks, parts = _parts(outputs, dz.shape, c, k)
-    run_in_places(_part_chunk, chunks, dz.size * c // 4, (like, parts, rows, tiles, x, dz, padding, scratch))
+    c, (images, p, q, k), outputs = x_shape[3], dz_shape, _outputs(like, dz_shape)
+    at = transform_address(like, outputs)
+    tiles, rows, _ = _blocks(outputs, dz_shape, SUM_BLOCK, min(c, CHANNELS), min(k, CHANNELS))
+    chunks, parts = _parts(outputs, dz_shape, c, k)
+    run_in_places(_part_chunk, chunks, images * p * q * k * c // 4,
+                  (like, way, outputs, at, parts, rows, tiles, x, x_shape, index, dz, dz_shape, padding,
+                   scratch))  # fmt: skip
     return parts, _part_size((outputs + 2) * (outputs + 2), c, k)
 
 
@@ -225,29 +297,35 @@ def _part_size(count, c, k):
 
 
 @kernel
-def _part_chunk(chunk, place, like, parts, rows, tiles, x, dz, padding, scratch):
+def _part_chunk(chunk, place, like, way, outputs, transforms, parts, rows, tiles, x, x_shape, index, dz, dz_shape, padding,
+                scratch):  # fmt: skip
     """The sums over one part for one block of channels: dw (3, 3, C, K), then db (K,)."""
-    (images, _, _, k), c, size, outputs = dz.shape, x.shape[3], x.itemsize, _outputs(like)
+    (images, p, q, k), (_, height, wide, c), size = dz_shape, x_shape, like.itemsize
     blocks, part = (k + CHANNELS - 1) // CHANNELS, chunk % parts
     from_c, from_k = chunk // parts // blocks * CHANNELS, chunk // parts % blocks * CHANNELS
     of_c, of_k = min(CHANNELS, c - from_c), min(CHANNELS, k - from_k)
-    inputs, (down, across) = outputs + 2, _tiles_of(outputs, dz.shape)
+    inputs, (down, across) = outputs + 2, _tiles_of(outputs, dz_shape)
     width, count = PANEL // size, inputs * inputs
     v_matrix, z_matrix = _matrix(tiles, min(c, CHANNELS)), _matrix(tiles, min(k, CHANNELS))
-    part_size = _part_size(count, c, k)
+    part_size, near_size = _part_size(count, c, k), _near(way, outputs, outputs, dz_shape, 1, min(k, CHANNELS))
     sums, db = scratch + part * part_size * size, scratch + (part * part_size + count * c * k + from_k) * size
-    v = scratch + (parts * part_size + count * place * (v_matrix + z_matrix)) * size
+    v = scratch + (parts * part_size + place * (count * (v_matrix + z_matrix) + near_size)) * size
     z = v + count * v_matrix * size
+    near = z + count * z_matrix * size
     first, stop = part * images * down // parts, (part + 1) * images * down // parts
     flags = 0
     while first < stop:
         last = first + _share(stop - first, rows)
         down_block = _terms(like, last - first)  # pairs are of tiles, the other one so many rows further
         middle, terms = first + down_block, down_block * across
-        _tiles(like, INPUT, x, from_c, of_c, first, middle, down, across, padding, inputs, v, of_c, width, v_matrix, 0,
-               0, of_c, down_block, last)  # fmt: skip
-        _tiles(like, GRADIENT, dz, from_k, of_k, first, middle, down, across, (0, 0), outputs, z, width, terms * width,
-               z_matrix, 0, 0, of_k, down_block, last)  # fmt: skip
+        _tiles(size, outputs, transforms, INPUT, x + from_c * size, (height, wide, c), of_c, first, middle, down, across,
+               padding, inputs, v, of_c, width, v_matrix, 0, 0, of_c, down_block, last)  # fmt: skip
+        if way == SPREAD:
+            _spread_tiles(like, outputs, transforms, GRADIENT, index, dz, dz_shape, from_k, of_k, first, last, down, across,
+                          (0, 0), outputs, near, z, width, terms * width, z_matrix)  # fmt: skip
+        else:
+            _tiles(size, outputs, transforms, GRADIENT, dz + from_k * size, (p, q, k), of_k, first, middle, down, across,
+                   (0, 0), outputs, z, width, terms * width, z_matrix, 0, 0, of_k, down_block, last)  # fmt: skip
         for i in range(count):
             for j in range(0, of_k, width):
                 gemm(like, of_c, min(width, of_k - j), 1, terms, v + i * v_matrix * size, 1, 0, of_c,
@@ -259,7 +337,7 @@ def _part_chunk(chunk, place, like, parts, rows, tiles, x, dz, padding, scratch)
         first, flags = last, ACCUMULATE
     for i in range(of_c):  # in place: a vector is read before it is written
         row = sums + ((from_c + i) * k + from_k) * size
-        transform(like, SUMS, of_k, row, inputs * c * k, c * k, row, 3 * c * k, c * k, width, 0, 0, 0, 0, 0,
+        transform(transforms, SUMS, of_k, row, inputs * c * k, c * k, row, 3 * c * k, c * k, width, 0, 0, 0, 0, 0,
                   0, 0, 0, 0)  # fmt: skip
     if from_c == 0:
-        copy(x, 1, of_k, db, k, sums + (9 * c * k + from_k) * size, k)
+        copy(like, 1, of_k, db, k, sums + (9 * c * k + from_k) * size, k)

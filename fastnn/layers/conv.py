@@ -140,31 +140,29 @@ class Conv2D(Linear):
     # With the pooling and ReLU after it, for `fastnn._fusion`
 
     def pooled_scratch_size(self, x_shape: Shape, y_shape: Shape, itemsize: int, inner: bool) -> int:
-        """What the pooled gradients want; -1 where the layers on their own are faster, or round otherwise.
+        """What all three want; -1 where the layers on their own are faster, or round otherwise."""
+        size = int(self._ops.conv2d_pool_scratch_size(x_shape, self.weights.shape, y_shape, itemsize, inner))
+        rounded = self.precision != "full" and (self.backend == "numpy" or (inner and size > 0))
+        return -1 if rounded else size
 
-        0: there is `pooled_forward` only; inner: within a network, where x has a gradient.
-        """
-        if self.backend == "numpy" and self.precision != "full":
-            return -1
-        return int(self._ops.conv2d_pool_scratch_size(x_shape, self.weights.shape, y_shape, itemsize, inner))
-
-    def pooled_forward(self, x: Array, rectify: bool, index: Array, y: Array) -> None:
+    def pooled_forward(self, x: Array, rectify: bool, scratch_size: int, index: Array, y: Array) -> None:
         """y = the largest of each 2x2 outputs and, with `rectify`, 0; stride, dilation and groups are 1."""
         biases = self._array("biases") if self.bias else np.empty(0, self.dtype)
+        scratch = self.scratch.take(scratch_size, self.dtype)
         padding = self._frame(x.shape[1], x.shape[2])[0]
-        self._ops.conv2d_pool_forward(x, self.weights, biases, padding, rectify, index, y)
+        self._ops.conv2d_pool_forward(x, self.weights, biases, padding, rectify, scratch, index, y)
 
-    def pooled_gradient(self, x: Array, index: Array, dy: Array, scratch_size: int) -> None:
-        """The gradients of weights and biases."""
+    def pooled_gradients(self, x: Array, index: Array, dy: Array, scratch_size: int) -> Array | None:
+        """The gradients of weights and biases, and of x if it is wanted."""
         scratch = self.scratch.take(scratch_size, self.dtype)
         dbiases = self._array("dbiases") if self.bias else np.empty(0, self.dtype)
         padding = self._frame(x.shape[1], x.shape[2])[0]
         self._ops.conv2d_pool_weight_gradient(x, index, dy, padding, scratch, self.dweights, dbiases)
-
-    def pooled_input_gradient(self, index: Array, dy: Array, scratch_size: int, dx: Array) -> None:
-        """The gradient of x, whose shape dx has."""
-        scratch, padding = self.scratch.take(scratch_size, self.dtype), self._frame(dx.shape[1], dx.shape[2])[0]
+        if not self.needs_input_gradient:
+            return None
+        dx = self._gradients.take(x.shape, self.dtype)
         self._ops.conv2d_pool_input_gradient(index, dy, self.weights, padding, scratch, dx)
+        return dx
 
     def _own_config(self) -> dict[str, Any]:
         return {

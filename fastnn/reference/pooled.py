@@ -4,8 +4,7 @@
 
 index (G, P, Q, K, IMAGES) uint16, for G groups of IMAGES images, the last one filled up with images of zeros, says
 where an output's gradient goes: 1 to 4 is the place of the first maximum (or first NaN) in its window plus 1, and 0
-is nowhere, because ReLU gave 0. Or index (N, P, Q, K, 1), as pooling has it: the same less 1. Then there is a gradient of
-x too.
+is nowhere, because ReLU gave 0. Or index (N, P, Q, K, 1), for layers further in: the same less 1, as pooling has it.
 """
 
 import numpy as np
@@ -22,14 +21,13 @@ _WINDOW: tuple[Pair, Pair, Pair] = ((2, 2), (2, 2), (0, 0))
 def conv2d_pool_scratch_size(
     x_shape: tuple[int, ...], w_shape: tuple[int, ...], y_shape: tuple[int, ...], itemsize: int, inner: bool
 ) -> int:
-    """Elements of the gradients' scratch array, 1 here.
-
-    -1: the three operations on their own are faster, 0: only forward is, inside a network.
-    """
-    return 1
+    """Elements of the scratch array, none here; -1 where the three operations on their own are faster."""
+    return 0
 
 
-def conv2d_pool_forward(x: Array, w: Array, b: Array, padding: Pair, rectify: bool, index: Array, y: Array) -> None:
+def conv2d_pool_forward(
+    x: Array, w: Array, b: Array, padding: Pair, rectify: bool, scratch: Array, index: Array, y: Array
+) -> None:
     """index and y (N, P, Q, K) from x (N, H, W, C), w (R, S, C, K) and b (K,); b of size 0: no bias."""
     n, p, q, k = y.shape
     outputs, places = np.empty((n, 2 * p, 2 * q, k), y.dtype), np.empty(y.shape, index.dtype)
@@ -50,18 +48,21 @@ def conv2d_pool_weight_gradient(
     x: Array, index: Array, dy: Array, padding: Pair, scratch: Array, dw: Array, db: Array
 ) -> None:
     """dw (R, S, C, K) and db (K,) from x (N, H, W, C), index and dy (N, P, Q, K); db of size 0: skipped."""
-    conv2d_weight_gradient(x, _spread(index, dy), (1, 1), padding, (1, 1), 1, scratch, dw, db)
+    conv2d_weight_gradient(x, _outputs_gradient(index, dy), (1, 1), padding, (1, 1), 1, scratch, dw, db)
 
 
-def conv2d_pool_input_gradient(index: Array, dy: Array, w: Array, padding: Pair, scratch: Array, dx: Array) -> None:
+def conv2d_pool_input_gradient(
+    index: Array, dy: Array, w: Array, padding: Pair, scratch: Array, dx: Array
+) -> None:
     """dx (N, H, W, C) from index (N, P, Q, K, 1), dy (N, P, Q, K) and w (R, S, C, K)."""
-    conv2d_input_gradient(_spread(index, dy), w, (1, 1), padding, (1, 1), 1, scratch, dx)
+    conv2d_input_gradient(_outputs_gradient(index, dy), w, (1, 1), padding, (1, 1), 1, scratch, dx)
 
 
-def _spread(index: Array, dy: Array) -> Array:
-    """The gradient of the convolution's outputs (N, 2P, 2Q, K)."""
+def _outputs_gradient(index: Array, dy: Array) -> Array:
     n, p, q, k = dy.shape
-    places = np.moveaxis(index, -1, 1).reshape(-1, p, q, k)[:n].astype(np.intp)
+    places = np.moveaxis(index, -1, 1).reshape(-1, p, q, k)[:n]
+    if index.shape[-1] > 1:
+        places = places - places.dtype.type(1)
     dz = np.empty((n, 2 * p, 2 * q, k), dy.dtype)
-    max_pool2d_backward(places - 1 if index.shape[-1] > 1 else places, dy, *_WINDOW, dz)
+    max_pool2d_backward(places, dy, *_WINDOW, dz)
     return dz
