@@ -13,12 +13,14 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from ._simd import mask_from_bits
+
 UNIT = 8  # channels of a pixel, those that it lacks included; places count pixels
 SIZES = (3, 5)  # taps along both axes
 _I64, _I32 = ir.IntType(64), ir.IntType(32)
 
 
-class _Emitter:
+class Vectors:
     """Emits loads, stores and multiply-adds of vectors of `lanes` float32 at addresses."""
 
     def __init__(self, builder: Any, lanes: int) -> None:
@@ -33,16 +35,33 @@ class _Emitter:
         value.align = align
         return value
 
-    def load(self, address: Any) -> Any:
-        return self.read(address, self.vector, 4)
+    def load(self, address: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return self.read(address, self.vector, 4)
+        pointer = self.builder.inttoptr(address, self.vector.as_pointer())
+        function_type = ir.FunctionType(self.vector, [pointer.type, _I32, mask.type, self.vector])
+        name = f"llvm.masked.load.v{self.lanes}f32.p0"
+        function = cgutils.get_or_insert_function(self.builder.module, function_type, name)
+        return self.builder.call(function, [pointer, ir.Constant(_I32, 4), mask, self.splat(0.0)])
+
+    def mask(self, count: Any) -> Any:
+        """The mask of the first `count` lanes."""
+        return mask_from_bits(self.builder, count, self.lanes)
 
     def store(self, value: Any, address: Any) -> None:
         self.builder.store(value, self.builder.inttoptr(address, self.vector.as_pointer())).align = 4
 
     def spread(self, address: Any) -> Any:
-        undefined = ir.Constant(self.vector, ir.Undefined)
+        undefined, pattern = ir.Constant(self.vector, ir.Undefined), ir.Constant(ir.VectorType(_I32, self.lanes), None)
         first = self.builder.insert_element(undefined, self.read(address, ir.FloatType(), 4), ir.Constant(_I32, 0))
-        return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes))
+        return self.builder.shuffle_vector(first, undefined, pattern)
+
+    def splat(self, value: float) -> Any:
+        return ir.Constant(self.vector, [value] * self.lanes)
+
+    def spread_mask(self, bit: Any) -> Any:
+        every, none = (ir.Constant(ir.VectorType(ir.IntType(1), self.lanes), [value] * self.lanes) for value in (1, 0))
+        return self.builder.select(bit, every, none)
 
     def pixel(self, base: Any, place: Any) -> Any:
         """The address of the pixel that the uint16 at `place` names."""
@@ -98,7 +117,7 @@ def single_weights(
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         taps, windows, step, x, x_row, places, dy, sums = values
-        emit = _Emitter(builder, UNIT)
+        emit = Vectors(builder, UNIT)
         x_row = builder.mul(x_row, emit.const(4 * UNIT))
 
         def tile(size: int) -> None:
@@ -134,7 +153,7 @@ def single_inputs(
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         taps, windows, k, w, places, dy, dx, dx_row = values
-        emit = _Emitter(builder, 2 * UNIT)
+        emit = Vectors(builder, 2 * UNIT)
         two = 4 * 2 * UNIT
         dx_row = builder.mul(dx_row, emit.const(4 * UNIT))
 

@@ -29,6 +29,7 @@ from ._memory import address, stack_array, transpose
 from ._parallel import run
 from ._windows import CHUNKS, bands
 from .conv import flip, is_winograd, sum_chunk
+from .lanewise import image_row, is_lanewise, lanewise_chunk
 from .single import single_input_chunk, single_scratch_size, single_table_chunk, single_weight_chunk
 from .winograd import POOLED, SPREAD, winograd, winograd_scratch_size, winograd_weight_gradient
 
@@ -82,6 +83,9 @@ def conv2d_pool_forward(x, w, b, padding, rectify, scratch, index, y):
         return
     groups = (x.shape[0] + LANES - 1) // LANES
     cut = bands(groups, y.shape[1])
+    if index.shape[4] == 1 and is_lanewise(w.shape, y.shape[2], y.itemsize):
+        run(lanewise_chunk, groups * cut, y.size // w.shape[3] * w.size // 4, (cut, x, w, b, padding, rectify, index, y))
+        return
     run(_forward_chunk, groups * cut, y.size // w.shape[3] * w.size // 4, (cut, x, w, b, padding, rectify, index, y))
 
 
@@ -102,7 +106,7 @@ def _forward_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
     for p0 in range(first, last, high):
         top, tall = 2 * p0 - padding[0], 2 * (min(p0 + high, last) - p0) + taps_h - 1
         for h in range(top, top + tall):
-            _image_row(n, count, h, x, padding[1], inputs + (h - top) * row, row, memory)
+            image_row(n, count, h, x, padding[1], inputs + (h - top) * row, row, memory)
         for p in range(p0, min(p0 + high, last)):
             for q in range(columns):
                 seen = inputs + 2 * (p - p0) * row + 2 * q * c * LANES
@@ -120,20 +124,6 @@ def _forward_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
                 row_of_y = index.reshape(-1)[((n + image) * rows + p) * columns * k :]
                 for i in range(columns * k):
                     row_of_y[i] = places[i * LANES + image] - 1
-
-
-@kernel
-def _image_row(n, count, h, x, left, to, row, memory):
-    """Write row h of `count` images from number n on, `left` zeros before it, to the `row` elements from `to` on."""
-    _, height, width, c = x.shape
-    given, begin = max(0, min(width * c, row // LANES - left * c)), min(left * c * LANES, row)
-    if h < 0 or h >= height or count < LANES:
-        memory[to : to + row] = 0
-    memory[to : to + begin] = 0
-    memory[to + begin + given * LANES : to + row] = 0
-    if 0 <= h < height:
-        transpose(x, count, given, address(x, (n * height + h) * width * c), height * width * c,
-                  address(memory, to + begin), LANES)  # fmt: skip
 
 
 @kernel
@@ -195,7 +185,7 @@ def _gradient_chunk(chunk, parts, cut, x, index, dy, padding, scratch, dw):
         for p0 in range(first, last, high):
             top, tall = 2 * p0 - padding[0], 2 * (min(p0 + high, last) - p0) + taps_h - 1
             for h in range(top, top + tall):
-                _image_row(n, count, h, x, padding[1], spare, row * c, memory)
+                image_row(n, count, h, x, padding[1], spare, row * c, memory)
                 for i in range(c):
                     for j in range(0, row, LANES):
                         value = load(memory, spare + j * c + i * LANES, LANES)

@@ -1,0 +1,160 @@
+"""Winograd's F(2x2, 5x5) with images as lanes: transforms, and products whose 2x2 outputs are pooled in registers.
+
+36 products instead of 100, and a tile of outputs is a window. Vectors have LANES images, those of weights LANES outputs;
+a tile of inputs lies as (6 columns, C, 6 rows) vectors, its weights too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ._lanes import LANES, Lanes
+from ._single import Vectors
+from ._transforms import INPUT, OUTPUT, WEIGHTS, combine, matrices
+
+TAPS, SIDE, WINDOW = 5, 6, 2  # of weights, inputs and outputs, along both axes
+TILES, OUTPUTS = 2, 2  # that lane_products takes at once
+BYTES = 4 * LANES
+_MATRICES = matrices(WINDOW, TAPS)
+_I64 = ir.IntType(64)
+
+
+def _times(builder: Any, value: Any, number: int) -> Any:
+    return builder.mul(value, ir.Constant(_I64, number))
+
+
+@intrinsic
+def lane_weights(typingctx: Any, w: Any, w_tap: Any, count: Any, u: Any, u_column: Any) -> Any:
+    """Transform the 5x5 weights at w, w_tap apart, of one channel and `count` outputs, up to LANES.
+
+    w, u: addresses; w_tap: elements, u_column: vectors between columns of u.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        w, w_tap, count, u, u_column = values
+        emit, matrix = Vectors(builder, LANES), _MATRICES[WEIGHTS]
+        mask = emit.mask(count)
+        taps = [[emit.load(builder.add(w, _times(builder, w_tap, 4 * (r * TAPS + s))), mask) for r in range(TAPS)]
+                for s in range(TAPS)]  # fmt: skip
+        columns = [[combine(emit, factors, column) for factors in matrix] for column in taps]
+        for i in range(SIDE):
+            row = [column[i] for column in columns]
+            for j, factors in enumerate(matrix):
+                at = builder.add(u, _times(builder, u_column, j * BYTES))
+                emit.store(combine(emit, factors, row), builder.add(at, emit.const(i * BYTES)))
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 5), codegen
+
+
+@intrinsic
+def lane_columns(typingctx: Any, x: Any, x_row: Any, x_column: Any, wide: Any, z: Any) -> Any:
+    """Transform `wide` columns of 6 pixels of one channel; z: (wide, 6) vectors. Addresses; steps in vectors."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        x, x_row, x_column, wide, z = values
+        emit = Vectors(builder, LANES)
+        x_row = _times(builder, x_row, BYTES)
+        (pixel, to), again = emit.loop("columns", wide, [x, z])
+        places = [pixel]
+        for _ in range(SIDE - 1):
+            places.append(builder.add(places[-1], x_row))
+        pixels = [emit.load(place) for place in places]
+        for i, factors in enumerate(_MATRICES[INPUT]):
+            emit.store(combine(emit, factors, pixels), builder.add(to, emit.const(i * BYTES)))
+        again(builder.add(pixel, _times(builder, x_column, BYTES)), builder.add(to, emit.const(SIDE * BYTES)))
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 5), codegen
+
+
+@intrinsic
+def lane_tile(typingctx: Any, z: Any, v: Any, v_column: Any) -> Any:
+    """Transform the rows of the 6 columns at z into one channel of a tile. Addresses; v_column in vectors."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        z, v, v_column = values
+        emit = Vectors(builder, LANES)
+        columns = [builder.add(v, _times(builder, v_column, j * BYTES)) for j in range(SIDE)]
+        for i in range(SIDE):
+            row = [emit.load(builder.add(z, emit.const((j * SIDE + i) * BYTES))) for j in range(SIDE)]
+            for j, factors in enumerate(_MATRICES[INPUT]):
+                emit.store(combine(emit, factors, row), builder.add(columns[j], emit.const(i * BYTES)))
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 3), codegen
+
+
+@intrinsic
+def lane_products(
+    typingctx: Any, c: Any, v0: Any, v1: Any, u: Any, bias: Any, rectify: Any, sums: Any, y0: Any, y1: Any, places: Any
+) -> Any:
+    """Two outputs of two tiles: y = f(the largest of 2x2 + bias), and `places` bytes further on which it is.
+
+    That is 0 to 3 in the 32 bits of a lane, or 65535: cut off by f(y) = max(0, y) of `rectify`. Addresses; bias: of
+    two numbers; sums: room for 48 vectors.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        c, v0, v1, u, bias, rectify, sums, y0, y1, places = values
+        emit, matrix = Vectors(builder, LANES), _MATRICES[OUTPUT]
+        step, size = emit.const(SIDE * BYTES), TILES * OUTPUTS
+        (to, *at), next_column = emit.loop("column", emit.const(SIDE), [sums, v0, v1, u])
+        held, next_channel = emit.loop("channel", c, [*at, *[emit.splat(0.0)] * (size * SIDE)])
+        at, totals = held[: TILES + 1], held[TILES + 1 :]
+        tiles = [[emit.load(builder.add(tile, emit.const(i * BYTES))) for i in range(SIDE)] for tile in at[:TILES]]
+        for i in range(SIDE):
+            for k in range(OUTPUTS):
+                weight = emit.spread(builder.add(at[TILES], emit.const(i * BYTES + 4 * k)))
+                for tile in range(TILES):
+                    n = (tile * OUTPUTS + k) * SIDE + i
+                    totals[n] = emit.fma(weight, tiles[tile][i], totals[n])
+        at = [builder.add(pointer, step) for pointer in at]
+        next_channel(*at, *totals)
+        for n in range(size):
+            for a in range(WINDOW):
+                part = combine(emit, matrix[a], totals[n * SIDE : (n + 1) * SIDE])
+                emit.store(part, builder.add(to, emit.const((n * WINDOW + a) * BYTES)))
+        next_column(builder.add(to, emit.const(size * WINDOW * BYTES)), *at)
+
+        whole = ir.VectorType(ir.IntType(32), LANES)
+        linear = emit.spread_mask(builder.icmp_signed("==", rectify, emit.const(0)))
+        for n in range(size):
+            window = []
+            for a in range(WINDOW):
+                row = [emit.load(builder.add(sums, emit.const(((j * size + n) * WINDOW + a) * BYTES)))
+                       for j in range(SIDE)]  # fmt: skip
+                window += [combine(emit, factors, row) for factors in matrix]
+            best, place = window[0], ir.Constant(whole, [0] * LANES)
+            for i, value in enumerate(window[1:], 1):
+                greater = builder.fcmp_unordered(">", value, best)  # true where either is NaN
+                take = builder.and_(greater, builder.fcmp_ordered("ord", best, best))
+                best = builder.select(take, value, best)
+                place = builder.select(take, ir.Constant(whole, [i] * LANES), place)
+            best = builder.fadd(best, emit.spread(builder.add(bias, emit.const(4 * (n % OUTPUTS)))))
+            kept = builder.or_(builder.fcmp_unordered(">", best, emit.splat(0.0)), linear)
+            best = builder.select(kept, best, emit.splat(0.0))
+            place = builder.select(kept, place, ir.Constant(whole, [65535] * LANES))
+            to = builder.add((y0, y1)[n // OUTPUTS], emit.const(n % OUTPUTS * BYTES))
+            emit.store(best, to)
+            emit.store(builder.bitcast(place, emit.vector), builder.add(to, places))
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 10), codegen
+
+
+@intrinsic
+def narrowed(typingctx: Any, value: Any, like: Any) -> Any:
+    """Return the integers in the 32 bits of each lane as those of the array `like`."""
+    lanes = Lanes(like.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        bits = builder.bitcast(values[0], ir.VectorType(ir.IntType(32), LANES))
+        return builder.trunc(bits, context.get_value_type(lanes))
+
+    return lanes(value, like), codegen
