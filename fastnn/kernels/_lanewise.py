@@ -18,7 +18,8 @@ from ._single import Vectors
 from ._transforms import INPUT, OUTPUT, WEIGHTS, combine, matrices
 
 TAPS, SIDE, WINDOW = 5, 6, 2  # of weights, inputs and outputs, along both axes
-TILES, OUTPUTS = 2, 2  # that lane_products takes at once
+TILES, OUTPUTS = 2, 2  # that lane_products takes at once: 24 sums
+FOUR, PART = TILES * OUTPUTS, TILES * OUTPUTS * WINDOW
 BYTES = 4 * LANES
 _MATRICES = matrices(WINDOW, TAPS)
 _I64 = ir.IntType(64)
@@ -91,44 +92,58 @@ def lane_tile(typingctx: Any, z: Any, v: Any, v_column: Any) -> Any:
 
 
 @intrinsic
-def lane_products(
-    typingctx: Any, c: Any, v0: Any, v1: Any, u: Any, bias: Any, rectify: Any, sums: Any, y0: Any, y1: Any, places: Any
-) -> Any:
-    """Two outputs of two tiles: y = f(the largest of 2x2 + bias), and `places` bytes further on which it is.
+def lane_products(typingctx: Any, pairs: Any, c: Any, v0: Any, v1: Any, u: Any, sums: Any) -> Any:
+    """Products of two tiles with the weights at u of `pairs` outputs, transformed along columns; see `lane_windows`.
 
-    That is 0 to 3 in the 32 bits of a lane, or 65535: cut off by f(y) = max(0, y) of `rectify`. Addresses; bias: of
-    two numbers; sums: room for 48 vectors.
+    Addresses; sums: (pairs, 6, 2 tiles, 2 outputs, 2) vectors. Columns are the outer loop, whose operands stay in L1.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        c, v0, v1, u, bias, rectify, sums, y0, y1, places = values
+        pairs, c, v0, v1, u, sums = values
         emit, matrix = Vectors(builder, LANES), _MATRICES[OUTPUT]
-        step, size = emit.const(SIDE * BYTES), TILES * OUTPUTS
+        column, part = _times(builder, c, SIDE * BYTES), PART * BYTES
         (to, *at), next_column = emit.loop("column", emit.const(SIDE), [sums, v0, v1, u])
-        held, next_channel = emit.loop("channel", c, [*at, *[emit.splat(0.0)] * (size * SIDE)])
-        at, totals = held[: TILES + 1], held[TILES + 1 :]
-        tiles = [[emit.load(builder.add(tile, emit.const(i * BYTES))) for i in range(SIDE)] for tile in at[:TILES]]
+        (line, weights), next_pair = emit.loop("pair", pairs, [to, at[TILES]])
+        held, next_channel = emit.loop("channel", c, [*at[:TILES], weights, *[emit.splat(0.0)] * (FOUR * SIDE)])
+        pointers, totals = held[: TILES + 1], held[TILES + 1 :]
+        tiles = [[emit.load(builder.add(tile, emit.const(i * BYTES))) for i in range(SIDE)] for tile in pointers[:TILES]]
         for i in range(SIDE):
             for k in range(OUTPUTS):
-                weight = emit.spread(builder.add(at[TILES], emit.const(i * BYTES + 4 * k)))
+                weight = emit.spread(builder.add(pointers[TILES], emit.const(i * BYTES + 4 * k)))
                 for tile in range(TILES):
                     n = (tile * OUTPUTS + k) * SIDE + i
                     totals[n] = emit.fma(weight, tiles[tile][i], totals[n])
-        at = [builder.add(pointer, step) for pointer in at]
-        next_channel(*at, *totals)
-        for n in range(size):
-            for a in range(WINDOW):
-                part = combine(emit, matrix[a], totals[n * SIDE : (n + 1) * SIDE])
-                emit.store(part, builder.add(to, emit.const((n * WINDOW + a) * BYTES)))
-        next_column(builder.add(to, emit.const(size * WINDOW * BYTES)), *at)
+        next_channel(*[builder.add(pointer, emit.const(SIDE * BYTES)) for pointer in pointers], *totals)
+        for n in range(FOUR):
+            for i in range(WINDOW):
+                value = combine(emit, matrix[i], totals[n * SIDE : (n + 1) * SIDE])
+                emit.store(value, builder.add(line, emit.const((n * WINDOW + i) * BYTES)))
+        next_pair(builder.add(line, emit.const(SIDE * part)), builder.add(weights, emit.const(4 * OUTPUTS)))
+        next_column(builder.add(to, emit.const(part)), *[builder.add(pointer, column) for pointer in at])
+        return context.get_dummy_value()
 
+    return types.void(*[types.intp] * 6), codegen
+
+
+@intrinsic
+def lane_windows(
+    typingctx: Any, pairs: Any, sums: Any, bias: Any, rectify: Any, y0: Any, y1: Any, places: Any
+) -> Any:
+    """y = f(the largest of 2x2 + bias) of two tiles for `pairs` outputs; `places` bytes further on which it is.
+
+    That is 0 to 3 in the 32 bits of a lane, or 65535: cut off by f(y) = max(0, y) of `rectify`. Addresses.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        pairs, sums, bias, rectify, y0, y1, places = values
+        emit, matrix = Vectors(builder, LANES), _MATRICES[OUTPUT]
         whole = ir.VectorType(ir.IntType(32), LANES)
         linear = emit.spread_mask(builder.icmp_signed("==", rectify, emit.const(0)))
-        for n in range(size):
+        (line, shift, *to), again = emit.loop("pair", pairs, [sums, bias, y0, y1])
+        for n in range(FOUR):
             window = []
-            for a in range(WINDOW):
-                row = [emit.load(builder.add(sums, emit.const(((j * size + n) * WINDOW + a) * BYTES)))
-                       for j in range(SIDE)]  # fmt: skip
+            for i in range(WINDOW):
+                row = [emit.load(builder.add(line, emit.const((j * PART + n * WINDOW + i) * BYTES))) for j in range(SIDE)]
                 window += [combine(emit, factors, row) for factors in matrix]
             best, place = window[0], ir.Constant(whole, [0] * LANES)
             for i, value in enumerate(window[1:], 1):
@@ -136,16 +151,18 @@ def lane_products(
                 take = builder.and_(greater, builder.fcmp_ordered("ord", best, best))
                 best = builder.select(take, value, best)
                 place = builder.select(take, ir.Constant(whole, [i] * LANES), place)
-            best = builder.fadd(best, emit.spread(builder.add(bias, emit.const(4 * (n % OUTPUTS)))))
+            best = builder.fadd(best, emit.spread(builder.add(shift, emit.const(4 * (n % OUTPUTS)))))
             kept = builder.or_(builder.fcmp_unordered(">", best, emit.splat(0.0)), linear)
             best = builder.select(kept, best, emit.splat(0.0))
             place = builder.select(kept, place, ir.Constant(whole, [65535] * LANES))
-            to = builder.add((y0, y1)[n // OUTPUTS], emit.const(n % OUTPUTS * BYTES))
-            emit.store(best, to)
-            emit.store(builder.bitcast(place, emit.vector), builder.add(to, places))
+            at = builder.add(to[n // OUTPUTS], emit.const(n % OUTPUTS * BYTES))
+            emit.store(best, at)
+            emit.store(builder.bitcast(place, emit.vector), builder.add(at, places))
+        further = [builder.add(pointer, emit.const(OUTPUTS * BYTES)) for pointer in to]
+        again(builder.add(line, emit.const(SIDE * PART * BYTES)), builder.add(shift, emit.const(4 * OUTPUTS)), *further)
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 10), codegen
+    return types.void(*[types.intp] * 7), codegen
 
 
 @intrinsic

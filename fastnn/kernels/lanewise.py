@@ -5,7 +5,21 @@ from __future__ import annotations
 
 from ._jit import kernel
 from ._lanes import LANES, MASKS_ARE_FREE, load, store
-from ._lanewise import BYTES, OUTPUTS, SIDE, TAPS, TILES, WINDOW, lane_columns, lane_products, lane_tile, lane_weights, narrowed
+from ._lanewise import (
+    BYTES,
+    OUTPUTS,
+    PART,
+    SIDE,
+    TAPS,
+    TILES,
+    WINDOW,
+    lane_columns,
+    lane_products,
+    lane_tile,
+    lane_weights,
+    lane_windows,
+    narrowed,
+)
 from ._memory import address, stack_array, transpose
 
 ROOM = 65536  # elements on the stack
@@ -21,7 +35,7 @@ def _fixed(c, k, columns):
     columns_at = (k + LANES - 1) // LANES * SIDE * SIDE * c
     tiles = columns_at + (WINDOW * columns + TAPS - 1) * SIDE * c
     sums = tiles + TILES * SIDE * SIDE * c
-    biases = sums + TILES * OUTPUTS * WINDOW * SIDE
+    biases = sums + LANES // OUTPUTS * SIDE * PART
     row = biases + (k + LANES - 1) // LANES
     return columns_at, tiles, sums, biases, row, row + columns * k
 
@@ -79,13 +93,14 @@ def lanewise_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
                           c * SIDE)  # fmt: skip
             if window % TILES == TILES - 1 or window == windows - 1:
                 before = window // TILES * TILES
-                for k0 in range(0, k, OUTPUTS):
-                    lane_products(c, address(memory, tiles * LANES),
+                for k0 in range(0, k, LANES):
+                    pairs = min(LANES, k - k0) // OUTPUTS
+                    lane_products(pairs, c, address(memory, tiles * LANES),
                                   address(memory, (tiles + (window - before) * tile) * LANES),
-                                  address(memory, k0 // LANES * SIDE * SIDE * c * LANES + k0 % LANES),
-                                  address(memory, biases * LANES + k0), rectify, address(memory, sums * LANES),
-                                  address(memory, (outputs + before * k + k0) * LANES),
-                                  address(memory, (outputs + window * k + k0) * LANES), places * BYTES)  # fmt: skip
+                                  address(memory, k0 * SIDE * SIDE * c), address(memory, sums * LANES))  # fmt: skip
+                    lane_windows(pairs, address(memory, sums * LANES), address(memory, biases * LANES + k0), rectify,
+                                 address(memory, (outputs + before * k + k0) * LANES),
+                                 address(memory, (outputs + window * k + k0) * LANES), places * BYTES)  # fmt: skip
         for p in range(p0, end):
             source, to = (outputs + (p - p0) * side) * LANES, (n * rows + p) * side
             transpose(x, side, count, address(memory, source), LANES, address(y, to), rows * side)
