@@ -16,12 +16,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._lanes import LANES
+from ._lanes import LANES, MASKS_ARE_FREE
 
 # `chosen` has tiles of LEAST..TAPS taps and LEAST_OUTPUTS..OUTPUTS outputs, `pooled` of LEAST..CHANNELS channels: 24
 # sums, 4 pixels and a weight in the 32 registers of AVX-512. All numbers from the least on are sums of these.
 LEAST, TAPS, CHANNELS = 3, 5, 6
-LEAST_OUTPUTS, OUTPUTS = 2, 3
+LEAST_OUTPUTS, OUTPUTS = (2, 3) if MASKS_ARE_FREE else (1, 1)
 
 
 def _double_sum(

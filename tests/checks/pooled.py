@@ -79,6 +79,15 @@ SINGLE_EXAMPLES = [
     PooledCase(18, (2, 3), 5, 40, (3, 3), padding=(2, 4), after=(3, 0)),
 ]
 
+# Winograd's products with images as lanes: tiles without another, more outputs than lanes, bands of rows
+LANEWISE_EXAMPLES = [
+    PooledCase(17, (7, 6), 6, 16, (5, 5)),
+    PooledCase(64, (14, 14), 6, 16, (5, 5), rectify=False),
+    PooledCase(20, (9, 12), 1, 40, (5, 5), padding=(2, 4), after=(2, 1)),
+    PooledCase(37, (12, 9), 12, 18, (5, 5), padding=(0, 1), after=(3, 1), bias=False),
+    PooledCase(16, (27, 25), 6, 16, (5, 5), padding=(1, 1)),  # too many rows for one go
+]
+
 
 @st.composite
 def single_cases(draw: st.DrawFn) -> PooledCase:
@@ -129,11 +138,25 @@ def check_pooled(ops: Operations, case: PooledCase, place: Place = plain, oracle
 
 
 def check_inner(ops: Operations, case: PooledCase, place: Place = plain, oracle: Operations = naive) -> None:
-    """Outputs and gradients equal the oracle's; its places are not asked for, since outputs may be equal but for rounding."""
+    """Outputs and gradients equal the oracle's."""
+    x, w, b, dy = case.arrays()
+    k, scratch = dy.shape[3], _inner_scratch(ops, case)
+    assert scratch.size > 0 or ops is not kernels
+    index = check_inner_outputs(ops, case, place, oracle)
+    how: dict[str, Any] = {"scratch": True, "place": place, "oracle": oracle}
+    dw, db, dx = blank(w.shape, "float32"), blank(b.shape, "float32"), blank(x.shape, "float32")
+    gradient = ("conv2d_pool_weight_gradient", x, index, dy, case.padding, scratch, dw, db)
+    agree(ops, *gradient, outputs=2, terms=8 * dy[..., 0].size, **how)
+    agree(ops, "conv2d_pool_input_gradient", index, dy, w, case.padding, scratch, dx, terms=8 * 9 * k, **how)
+
+
+def check_inner_outputs(
+    ops: Operations, case: PooledCase, place: Place = plain, oracle: Operations = naive
+) -> Array:
+    """Outputs equal the oracle's; its places are not asked for, since outputs may be equal but for rounding."""
     x, w, b, dy = case.arrays()
     (n, p, q, k), terms = dy.shape, 8 * w[..., 0].size
-    scratch = blank(ops.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, True), "float32")
-    assert scratch.size > 0 or ops is not kernels
+    scratch = _inner_scratch(ops, case)
     index, y = blank((*dy.shape, 1), "uint16"), blank(dy.shape, "float32")
     forward = (x, w, b, case.padding, case.rectify, scratch, index, y)
     _, index, y = run(ops.conv2d_pool_forward, *forward, outputs=3, place=place)
@@ -146,8 +169,11 @@ def check_inner(ops: Operations, case: PooledCase, place: Place = plain, oracle:
     np.testing.assert_array_equal(nowhere, y == 0 if case.rectify else False)
     chosen = np.take_along_axis(windows, np.where(nowhere, 0, index[..., 0])[..., None, :], 3)[..., 0, :]
     close(y[~nowhere], chosen[~nowhere], terms)
-    how: dict[str, Any] = {"scratch": True, "place": place, "oracle": oracle}
-    dw, db, dx = blank(w.shape, "float32"), blank(b.shape, "float32"), blank(x.shape, "float32")
-    gradient = ("conv2d_pool_weight_gradient", x, index, dy, case.padding, scratch, dw, db)
-    agree(ops, *gradient, outputs=2, terms=8 * dy[..., 0].size, **how)
-    agree(ops, "conv2d_pool_input_gradient", index, dy, w, case.padding, scratch, dx, terms=8 * 9 * k, **how)
+    return np.asarray(index)
+
+
+def _inner_scratch(ops: Operations, case: PooledCase) -> Array:
+    x, w, _, dy = case.arrays()
+    size = ops.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, True)
+    assert size >= 0, f"{case} has no operation"
+    return blank(size, "float32")
