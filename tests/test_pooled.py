@@ -81,7 +81,8 @@ def test_images_as_lanes_keep_what_is_not_finite():
     x[1, 5, 6, 3] = np.nan
     index, y = blank((*dy.shape, 1), "uint16"), blank(dy.shape, "float32")
     kernels.conv2d_pool_forward(x, w, b, (0, 0), True, blank(0, "float32"), index, y)
-    assert np.isnan(y[1, 1:3, 1:4]).all() and np.isfinite(y[0]).all()
+    assert np.isnan(y[1, 1:3, 1:4]).all()
+    assert np.isfinite(y[0]).all()
     assert (index[1, 1:3, 1:4] < 4).all()
 
 
@@ -121,14 +122,15 @@ def threaded_outputs():
 
 
 def inner_outputs(case):
-    """What all three operations of an inner layer write; without AVX-512 some of them have forward alone."""
+    """What all three operations of an inner layer write; without AVX-512 some shapes have none."""
     x, w, b, dy = case.arrays()
-    scratch = blank(kernels.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, True), "float32")
+    size = kernels.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, True)
+    if size <= 0:
+        return []
+    scratch = blank(size, "float32")
     blanks = [blank(a.shape, "float32") for a in (dy, w, b, x)]
     index, y = run(kernels.conv2d_pool_forward, x, w, b, case.padding, case.rectify, scratch,
                    blank((*dy.shape, 1), "uint16"), blanks[0], outputs=3)[1:]  # fmt: skip
-    if scratch.size == 0:
-        return [index, y]
     gradients = run(kernels.conv2d_pool_weight_gradient, x, index, dy, case.padding, scratch, *blanks[1:3], outputs=3)
     dx = run(kernels.conv2d_pool_input_gradient, index, dy, w, case.padding, scratch, blanks[3], outputs=2)
     return [index, y, *gradients[1:], dx[1]]

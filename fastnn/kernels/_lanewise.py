@@ -1,7 +1,7 @@
 """Winograd's F(2x2, 5x5) with images as lanes: transforms, and products whose 2x2 outputs are pooled in registers.
 
-36 products instead of 100, and a tile of outputs is a window. Vectors have LANES images, those of weights LANES outputs;
-a tile of inputs lies as (6 columns, C, 6 rows) vectors, its weights too.
+36 products instead of 100, and a tile of outputs is a window. Vectors have LANES images, those of weights LANES
+outputs; a tile of inputs lies as (6 columns, C, 6 rows) vectors, its weights too.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._lanes import LANES, Lanes
@@ -106,7 +105,8 @@ def lane_products(typingctx: Any, pairs: Any, c: Any, v0: Any, v1: Any, u: Any, 
         (line, weights), next_pair = emit.loop("pair", pairs, [to, at[TILES]])
         held, next_channel = emit.loop("channel", c, [*at[:TILES], weights, *[emit.splat(0.0)] * (FOUR * SIDE)])
         pointers, totals = held[: TILES + 1], held[TILES + 1 :]
-        tiles = [[emit.load(builder.add(tile, emit.const(i * BYTES))) for i in range(SIDE)] for tile in pointers[:TILES]]
+        rows = [emit.const(i * BYTES) for i in range(SIDE)]
+        tiles = [[emit.load(builder.add(tile, row)) for row in rows] for tile in pointers[:TILES]]
         for i in range(SIDE):
             for k in range(OUTPUTS):
                 weight = emit.spread(builder.add(pointers[TILES], emit.const(i * BYTES + 4 * k)))
@@ -143,7 +143,8 @@ def lane_windows(
         for n in range(FOUR):
             window = []
             for i in range(WINDOW):
-                row = [emit.load(builder.add(line, emit.const((j * PART + n * WINDOW + i) * BYTES))) for j in range(SIDE)]
+                parts = [emit.const((j * PART + n * WINDOW + i) * BYTES) for j in range(SIDE)]
+                row = [emit.load(builder.add(line, part)) for part in parts]
                 window += [combine(emit, factors, row) for factors in matrix]
             best, place = window[0], ir.Constant(whole, [0] * LANES)
             for i, value in enumerate(window[1:], 1):

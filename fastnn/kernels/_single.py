@@ -74,7 +74,7 @@ class Vectors:
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, function_type, name), [a, b, c])
 
     def loop(self, name: str, count: Any, values: list[Any]) -> tuple[list[Any], Any]:
-        """Begin a loop of `count` > 0 turns over values; return them within, and what takes the next ones and ends it."""
+        """Begin a loop of `count` > 0 turns; return its values, and what takes those of the next turn and ends it."""
         builder, entry = self.builder, self.builder.block
         body, end = (builder.append_basic_block(s) for s in (name, f"{name}_end"))
         builder.branch(body)

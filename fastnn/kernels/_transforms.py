@@ -65,7 +65,7 @@ def matrices(outputs: int, taps: int = TAPS) -> dict[int, list[list[float]]]:
     return {kind: [[float(v) for v in row] for row in matrix] for kind, matrix in exact.items()}
 
 
-def combine(emit: Emitter, factors: list[float], vectors: list[Any]) -> Any:
+def combine(emit: Any, factors: list[float], vectors: list[Any]) -> Any:
     """Emit the sum of factors * vectors, those with factors of one size first: rows share sums and differences."""
     builder, total = emit.builder, None
     for size in sorted({abs(f) for f in factors if f}, key=lambda size: (size != 1, size)):

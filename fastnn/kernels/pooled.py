@@ -84,7 +84,8 @@ def conv2d_pool_forward(x, w, b, padding, rectify, scratch, index, y):
     groups = (x.shape[0] + LANES - 1) // LANES
     cut = bands(groups, y.shape[1])
     if index.shape[4] == 1 and is_lanewise(w.shape, y.shape[2], y.itemsize):
-        run(lanewise_chunk, groups * cut, y.size // w.shape[3] * w.size // 4, (cut, x, w, b, padding, rectify, index, y))
+        run(lanewise_chunk, groups * cut, y.size // w.shape[3] * w.size // 4,
+            (cut, x, w, b, padding, rectify, index, y))  # fmt: skip
         return
     run(_forward_chunk, groups * cut, y.size // w.shape[3] * w.size // 4, (cut, x, w, b, padding, rectify, index, y))
 
@@ -165,7 +166,7 @@ def conv2d_pool_input_gradient(index, dy, w, padding, scratch, dx):
 @kernel
 def _gradient_chunk(chunk, parts, cut, x, index, dy, padding, scratch, dw):
     """The sum over a band of rows of one part of the images, into the chunk's scratch: dw's elements, then db's."""
-    (_, height, _, c), (taps_h, taps_w, _, k) = x.shape, dw.shape
+    c, (taps_h, taps_w, _, k) = x.shape[3], dw.shape
     images, rows, columns, _ = dy.shape
     part, band, groups = chunk // cut, chunk % cut, (images + LANES - 1) // LANES
     memory = stack_array(x, ROOM)  # dw's and db's sums, a row of x, rows of dy, rows of each channel of x

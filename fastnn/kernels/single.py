@@ -8,6 +8,8 @@ and input gradient 163 before.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ._jit import kernel
 from ._lanes import LANES, MASKS_ARE_FREE, add, load, store
 from ._memory import address, stack_array
@@ -19,16 +21,17 @@ NEAR = 4096  # the same of the pixels of some images, which L1 holds
 LEAST = 5  # channels
 
 
-def single_scratch_size(x_shape, w_shape, y_shape, itemsize):
+def single_scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, itemsize: int) -> int:
     """Return the number of elements that both gradients want as scratch; 0: not for these shapes."""
     (images, _, _, c), (taps_h, taps_w, _, k), (_, rows, columns, _) = x_shape, w_shape, y_shape
     tall, wide, table = 2 * rows + taps_h - 1, 2 * columns + taps_w - 1, table_pixels.py_func(taps_h, k)
-    fits = tall * wide + k * (taps_h * taps_w + 1) <= ROOM // UNIT and rows * columns * k <= PLACES and table < 1 << 16
+    pixels = max(tall * wide, NEAR // UNIT) + k * (taps_h * taps_w + 1) + 2
+    fits = pixels <= ROOM // UNIT and rows * columns * k <= PLACES and table < 1 << 16
     if not MASKS_ARE_FREE or itemsize != 4 or taps_h != taps_w or taps_h not in SIZES or not fits:
         return 0
     if c < LEAST or c > UNIT:
         return 0
-    return max(min(images, CHUNKS) * (taps_h * taps_w * c + 1) * k, table * UNIT + 64 // itemsize)
+    return int(max(min(images, CHUNKS) * (taps_h * taps_w * c + 1) * k, table * UNIT + 64 // itemsize))
 
 
 @kernel
@@ -43,8 +46,7 @@ def single_weight_chunk(part, parts, x, index, dy, padding, scratch, dw):
         for q in range(columns):
             bases[(p * columns + q) * k : (p * columns + q + 1) * k] = 2 * p * wide + 2 * q
     sums, image = taps * taps * UNIT, tall * wide * UNIT
-    pixels = k * (sums + UNIT)  # of some images, behind dw's sums and db's
-    pixels = (pixels + 15) // 16 * 16
+    pixels = (k * (sums + UNIT) + 15) // 16 * 16  # of some images, behind dw's sums and db's
     together = max(1, min(NEAR // image, PLACES // (windows * k)))
     end = (part + 1) * images // parts
     memory[: pixels + min(together, images) * image] = 0
@@ -102,7 +104,7 @@ def table_begin(scratch):
 
 @kernel
 def single_table_chunk(i, w, scratch):
-    """Write the weights of an output as rows of taps + 1 pixels, with zeros between, above and below, and a 0 before."""
+    """Write an output's weights as rows of taps + 1 pixels, with zeros between, above and below, and one before."""
     taps, _, c, k = w.shape
     begin = table_begin(scratch)
     first, end = begin + table_pixels(taps, i) * UNIT, begin + table_pixels(taps, i + 1) * UNIT

@@ -9,6 +9,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from fastnn import kernels
+from fastnn.kernels.lanewise import is_lanewise
 
 from .common import SEEDS, Array, Operations, Place, agree, blank, close, plain, run
 
@@ -128,9 +129,12 @@ def check_pooled(ops: Operations, case: PooledCase, place: Place = plain, oracle
         seen.flat[:: seen.size // 3] = np.nan
     forward = ("conv2d_pool_forward", seen, w, b, case.padding, case.rectify, scratch)
     index, y = agree(ops, *forward, index, y, outputs=2, terms=terms, place=place, **other)
-    inner, again = blank((*y.shape, 1), "uint16"), blank(y.shape, "float32")
-    _, again = agree(ops, *forward, inner, again, outputs=2, terms=terms, place=place, **other)
-    np.testing.assert_array_equal(again, y)
+    if ops is kernels and is_lanewise.py_func(w.shape, y.shape[2], 4):
+        check_inner_outputs(ops, case, place, **other)  # of other products
+    else:
+        inner, again = blank((*y.shape, 1), "uint16"), blank(y.shape, "float32")
+        _, again = agree(ops, *forward, inner, again, outputs=2, terms=terms, place=place, **other)
+        np.testing.assert_array_equal(again, y)
     dw, db = blank(w.shape, "float32"), blank(b.shape, "float32")
     gradient = ("conv2d_pool_weight_gradient", x, index, dy, case.padding)
     terms = 8 * dy[..., 0].size
