@@ -31,7 +31,7 @@ def test_operations_are_those_of_the_recorded_step(batch):
     operations, working_set = cost.recorded_operations(model(), x, y, batch)
     names = [operation.name for operation in operations]
     assert names[:2] == ["gather", "gather"]
-    forward, back = cost.POOLED if batch == 16 else cost.CONVOLUTIONS[:2]
+    forward, back = cost.POOLED[:2] if batch == 16 else cost.CONVOLUTIONS[:2]
     assert names.count(forward) == names.count(back) == 1
     assert "conv2d_input_gradient" not in names  # the first layer needs none
     by_name = {operation.name: operation for operation in operations}
@@ -39,6 +39,18 @@ def test_operations_are_those_of_the_recorded_step(batch):
     assert by_name["dense_weight_gradient"].flops == 2 * batch * 96 * 10
     assert by_name[forward].kind == f"{forward} image"
     assert working_set > x[:batch].nbytes
+
+
+def test_pooling_within_winograd_counts_as_its_convolution():
+    layers = [fn.Conv2D(1, 16, 3), fn.Conv2D(16, 32, 3), fn.MaxPool2D(2), fn.Flatten(), fn.Dense(None, 10)]
+    made = fn.Sequential(layers, (18, 18, 1), seed=0)
+    made.compile(fn.SGD(0.01), fn.SoftmaxCrossEntropy())
+    operations, _ = cost.recorded_operations(made, np.zeros((32, 18, 18, 1), np.float32), np.zeros(32, int), 32)
+    inner = {operation.name: operation for operation in operations if operation.name in cost.POOLED}
+    assert [inner[name].kind for name in cost.POOLED] == [f"{name} 16" for name in (
+        "conv2d_forward", "conv2d_weight_gradient", "conv2d_input_gradient")]  # fmt: skip
+    assert {operation.flops for operation in inner.values()} == {2 * 32 * 14 * 14 * 9 * 16 * 32}
+    assert inner["conv2d_pool_forward"].fill == pytest.approx(2.25 * 14 * 14 / 441)  # 9 tiles of 5x5 outputs
 
 
 def test_seconds_are_start_arithmetic_and_traffic():

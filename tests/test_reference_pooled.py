@@ -14,6 +14,11 @@ def test_awkward_shapes(case, place):
     pooled.check_pooled(reference, case, place)
 
 
+@pytest.mark.parametrize("case", pooled.WINOGRAD_EXAMPLES[:3], ids=str)
+def test_places_of_layers_further_in(case):
+    pooled.check_winograd(reference, case)
+
+
 @given(pooled.pooled_cases())
 def test_any_shape(case):
     pooled.check_pooled(reference, case)

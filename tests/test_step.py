@@ -271,6 +271,25 @@ def test_fused_pooling_gives_the_same_numbers(backend, bias, end, rows):
     np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("pixels", [14, 17])  # the second leaves a row and a column out
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_pooling_fused_with_winograd_gives_the_same_numbers(backend, pixels):
+    net = [fn.Conv2D(1, 8, 3, padding="same"), fn.Conv2D(8, 30, 3), fn.ReLU(), fn.MaxPool2D(2), fn.Conv2D(30, 40, 3)]
+    model = fn.Sequential([*net, fn.MaxPool2D(2), fn.Flatten(), fn.Dense(None, 5)], (pixels, pixels, 1), seed=3,
+                          backend=backend)  # fmt: skip
+    rng = np.random.default_rng(0)
+    x, dy = (rng.standard_normal(s).astype(np.float32) for s in ((40, pixels, pixels, 1), (40, 5)))
+    model.compile()
+    outputs, gradients = [], []
+    for forward, backward in ((model.forward, model.backward), (model.pass_forward, model.pass_backward)):
+        outputs.append(forward(x).copy())
+        model.gradients[:] = np.nan
+        backward(dy)
+        gradients.append(model.gradients.copy())
+    np.testing.assert_allclose(*outputs, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     "change",
     [{"stride": 2}, {"dilation": 2}, {"groups": 2}, {"activation": "tanh"}, {"padding": 1, "pool_size": 3}],

@@ -29,7 +29,7 @@ from fastnn.reference.pooled import IMAGES
 
 PRODUCTS = ("dense_forward", "dense_weight_gradient", "dense_input_gradient")
 CONVOLUTIONS = ("conv2d_forward", "conv2d_weight_gradient", "conv2d_input_gradient")
-POOLED = ("conv2d_pool_forward", "conv2d_pool_weight_gradient")
+POOLED = ("conv2d_pool_forward", "conv2d_pool_weight_gradient", "conv2d_pool_input_gradient")
 _SIZES = (1 << 14, 1 << 17, 1 << 20, 1 << 23, 1 << 26)  # bytes that a measurement of the traffic reads and writes
 _SECONDS = 0.05  # of a measurement
 
@@ -42,7 +42,7 @@ class Operation:
     kind: str
     flops: float
     bytes: int
-    fill: float = 1.0  # share of the vectors' lanes that hold columns, or of the tiles' pixels that are inside
+    fill: float = 1.0  # share of the vectors' lanes that hold columns, or what tiles save beside whole ones of 4x4
 
     @property
     def work(self) -> float:
@@ -125,10 +125,23 @@ def describe(name: str, arguments: Sequence[Any]) -> Operation:
         filled = _tiles_filled(name, arrays, [a for a in arguments if isinstance(a, tuple)])
         return Operation(name, f"{name} {_width(c, k)}", 2.0 * pixels * weights / k, given, filled)
     if name in POOLED:
-        w, y = (arrays[1], arrays[-1]) if name == "conv2d_pool_forward" else (arrays[-2], arrays[2])
-        outputs, (c, k) = 4 * y.size, w.shape[2:]
-        return Operation(name, f"{name} {'image' if c < 6 else 'few'}", 2.0 * outputs * w.size / k, given)
+        return _pooled_operation(name, arrays, given)
     return Operation(name, "traffic", 0.0, traffic)
+
+
+def _pooled_operation(name: str, arrays: list[Array], traffic: int) -> Operation:
+    w, y = {
+        "conv2d_pool_forward": (arrays[1], arrays[-1]),
+        "conv2d_pool_weight_gradient": (arrays[-2], arrays[2]),
+        "conv2d_pool_input_gradient": (arrays[2], arrays[1]),
+    }[name]
+    (n, p, q, k), c = y.shape, w.shape[2]
+    flops, outputs = 8.0 * y.size * w.size / k, (n, 2 * p, 2 * q, k)
+    inner = any(a.dtype == np.uint16 and a.shape[-1] == 1 for a in arrays)
+    if inner and is_winograd.py_func(outputs, w.shape, (1, 1), (1, 1), 1):
+        tiled = arrays[-1].shape if name == "conv2d_pool_input_gradient" else outputs
+        return Operation(name, f"{name.replace('_pool', '')} {_width(c, k)}", flops, traffic, _tiles_fill(tiled))
+    return Operation(name, f"{name} {'image' if c < 6 else 'few'}", flops, traffic)
 
 
 def _arrays(arguments: Sequence[Any]) -> list[Array]:
@@ -156,7 +169,7 @@ def _conv_shape(name: str, arrays: list[Array]) -> tuple[int, int, int, int]:
 
 
 def _tiles_filled(name: str, arrays: list[Array], geometry: Sequence[Any]) -> float:
-    """Winograd's products beside those of whole tiles of 4x4 outputs, as the calibration has; 1 for other kernels."""
+    """`_tiles_fill` of Winograd's kernels; 1 for others."""
     x, w, y = (arrays[0], arrays[1], arrays[-1])
     if name == "conv2d_weight_gradient":
         w, y = arrays[-2], arrays[1]
@@ -165,8 +178,13 @@ def _tiles_filled(name: str, arrays: list[Array], geometry: Sequence[Any]) -> fl
     groups = (y if name == "conv2d_input_gradient" else x).shape[3] // w.shape[2]
     if not is_winograd.py_func(dz.shape, w.shape, stride, dilation, groups):
         return 1.0
-    whole = (TILE + 2) ** 2 / TILE**2 * math.prod(y.shape[1:3])
-    return float(whole / products.py_func(tile_outputs.py_func(y.shape), y.shape))
+    return _tiles_fill(y.shape)
+
+
+def _tiles_fill(shape: tuple[int, ...]) -> float:
+    """Products of whole tiles of 4x4 outputs, as the calibration has, by those that outputs (N, P, Q, ...) take."""
+    whole = (TILE + 2) ** 2 / TILE**2 * math.prod(shape[1:3])
+    return float(whole / products.py_func(tile_outputs.py_func(shape), shape))
 
 
 def _fill(columns: int, like: Array) -> float:
@@ -262,14 +280,19 @@ def _pooled(c: int, k: int, pixels: int, seconds: Callable[[Callable[[], object]
     inner = _width(c, k) != "image"
     ops: Any = kernels
     size = ops.conv2d_pool_scratch_size(x.shape, w.shape, y.shape, x.itemsize, inner)
-    if size < 0:
-        return {}
+    outputs = (len(x), 2 * y.shape[1], 2 * y.shape[2], k)
+    if size < 0 or (inner and is_winograd.py_func(outputs, w.shape, (1, 1), (1, 1), 1)):
+        return {}  # Winograd's are those without pooling
     images = 1 if inner else IMAGES
     index, scratch = np.empty((32 // images, *y.shape[1:], images), np.uint16), np.empty(size, np.float32)
-    dw = np.empty_like(w)
+    dw, dx = np.empty_like(w), np.empty_like(x)
     flops = 8.0 * y.size * w.size / k
     forward = seconds(lambda: kernels.conv2d_pool_forward(x, w, none, (1, 1), True, scratch, index, y))
-    if inner:
-        return {"conv2d_pool_forward": flops / forward}
-    back = seconds(lambda: kernels.conv2d_pool_weight_gradient(x, index, y, (1, 1), scratch, dw, none))
-    return {"conv2d_pool_forward": flops / forward, "conv2d_pool_weight_gradient": flops / back}
+    rates = {"conv2d_pool_forward": flops / forward}
+    if size > 0:
+        back = seconds(lambda: kernels.conv2d_pool_weight_gradient(x, index, y, (1, 1), scratch, dw, none))
+        rates["conv2d_pool_weight_gradient"] = flops / back
+    if size > 0 and inner:
+        back = seconds(lambda: kernels.conv2d_pool_input_gradient(index, y, w, (1, 1), scratch, dx))
+        rates["conv2d_pool_input_gradient"] = flops / back
+    return rates

@@ -1,4 +1,4 @@
-"""2x2 max pooling of rows that lie in the cache, and its gradient: what Winograd's tiles and pooling hand each other."""
+"""2x2 max pooling of rows that lie in the cache, and rows of its gradient: from Winograd's tiles to pooled arrays."""
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
@@ -18,23 +18,26 @@ from ._simd import PAIRS
 @intrinsic
 def _floats(typingctx: Any, like: Any, address: Any) -> Any:
     """Return the floats from an address on as an array; of pairs float32."""
-    dtype = types.float32 if like.dtype == PAIRS else like.dtype
-    return types.Array(dtype, 1, "C")(like, address), lambda *arguments: _array(*arguments, dtype)
+    return _array_at(types.float32 if like.dtype == PAIRS else like.dtype, like, address)
 
 
 @intrinsic
 def _places(typingctx: Any, like: Any, address: Any) -> Any:
     """The same of places, uint16."""
-    return types.Array(types.uint16, 1, "C")(like, address), lambda *arguments: _array(*arguments, types.uint16)
+    return _array_at(types.uint16, like, address)
 
 
-def _array(context: Any, builder: Any, signature: Any, values: Any, dtype: Any) -> Any:
-    array = context.make_array(signature.return_type)(context, builder)
-    i64 = ir.IntType(64)
-    data = builder.inttoptr(values[1], context.get_data_type(dtype).as_pointer())
-    size = ir.Constant(i64, dtype.bitwidth // 8)
-    populate_array(array, data, [ir.Constant(i64, 0)], [size], size, None)  # its length is not asked for
-    return array._getvalue()
+def _array_at(dtype: Any, *arguments: Any) -> Any:
+    """Return signature and code of an array of unknown length, whose address is the last argument."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        array, i64 = context.make_array(signature.return_type)(context, builder), ir.IntType(64)
+        data = builder.inttoptr(values[-1], context.get_data_type(dtype).as_pointer())
+        size = ir.Constant(i64, dtype.bitwidth // 8)
+        populate_array(array, data, [ir.Constant(i64, 0)], [size], size, None)
+        return array._getvalue()
+
+    return types.Array(dtype, 1, "C")(*arguments), codegen
 
 
 @kernel
@@ -47,20 +50,27 @@ def pool_rows(like, row, rows, line, image, h, shape, rectify, index, y):
     """
     _, p, q, k = shape
     memory, places, to = _floats(like, row), _places(like, index), _floats(like, y)
-    zero, one, two, three = spread(places, 0), spread(places, 1), spread(places, 2), spread(places, 3)
     for r in range(h // 2, (h + rows) // 2):
         above, out = (2 * r - h) * line, (image * (p // 2) + r) * (q // 2) * k
         for j in range(q // 2):
-            for i in range(0, k, LANES):
-                at, count = above + 2 * j * k + i, k - i
-                best, place = load(memory, at, count), zero
-                best, place = larger(best, place, load(memory, at + k, count), one)
-                best, place = larger(best, place, load(memory, at + line, count), two)
-                best, place = larger(best, place, load(memory, at + line + k, count), three)
-                if rectify:
-                    place, best = or_nowhere(best, place), where_positive(best, best)
-                store(places, out + j * k + i, count, place)
-                store(to, out + j * k + i, count, best)
+            for i in range(0, k - LANES + 1, LANES):
+                _pool(memory, above + 2 * j * k + i, line, k, rectify, LANES, places, out + j * k + i, to)
+            if k % LANES > 0:
+                i = k // LANES * LANES
+                _pool(memory, above + 2 * j * k + i, line, k, rectify, k - i, places, out + j * k + i, to)
+
+
+@kernel
+def _pool(memory, at, line, k, rectify, count, places, out, to):
+    """`count` channels of a window; with a constant, whole vectors are no masked ones."""
+    best, place = load(memory, at, count), spread(places, 0)
+    best, place = larger(best, place, load(memory, at + k, count), spread(places, 1))
+    best, place = larger(best, place, load(memory, at + line, count), spread(places, 2))
+    best, place = larger(best, place, load(memory, at + line + k, count), spread(places, 3))
+    if rectify:
+        place, best = or_nowhere(best, place), where_positive(best, best)
+    store(places, out, count, place)
+    store(to, out, count, best)
 
 
 @kernel
@@ -77,17 +87,24 @@ def spread_rows(like, index, dy, shape, image, first, channels, top, high, left,
         begin, end = (max(0, left), min(wide, left + q)) if inside else (0, 0)
         _clear(memory, line, begin * channels)
         _clear(memory, line + end * channels, (wide - end) * channels)
-        from_, tap = (image * (p // 2) + h // 2) * (q // 2) * k + first, spread(places, h % 2 * 2)
-        next_ = spread(places, h % 2 * 2 + 1)
+        window, tap = (image * (p // 2) + h // 2) * (q // 2) * k + first, h % 2 * 2
         for j in range(q // 2 if inside else 0):
-            column = left + 2 * j
-            for c in range(0, channels, LANES):
-                count, at = channels - c, line + column * channels + c
-                place, value = load(places, from_ + j * k + c, count), load(values, from_ + j * k + c, count)
-                if 0 <= column < wide:
-                    store(memory, at, count, where_equal(place, tap, value))
-                if -1 <= column < wide - 1:
-                    store(memory, at + channels, count, where_equal(place, next_, value))
+            column, at = left + 2 * j, line + (left + 2 * j) * channels
+            for c in range(0, channels - LANES + 1, LANES):
+                _spread(places, values, window + j * k + c, tap, column, wide, channels, LANES, memory, at + c)
+            if channels % LANES > 0:
+                c = channels // LANES * LANES
+                _spread(places, values, window + j * k + c, tap, column, wide, channels, channels - c, memory, at + c)
+
+
+@kernel
+def _spread(places, values, window, tap, column, wide, channels, count, memory, at):
+    """`count` channels of two pixels, from `column` on, of which those inside the row are written."""
+    place, value = load(places, window, count), load(values, window, count)
+    if 0 <= column < wide:
+        store(memory, at, count, where_equal(place, spread(places, tap), value))
+    if -1 <= column < wide - 1:
+        store(memory, at + channels, count, where_equal(place, spread(places, tap + 1), value))
 
 
 @kernel

@@ -15,6 +15,7 @@ from ._epilogue import prepare
 from ._jit import kernel
 from ._memory import address, pair, pairs_in
 from ._parallel import run
+from ._transforms import PAIRS_TILE
 from ._windows import CHUNKS, bands
 from .conv import conv2d_forward as full_conv2d_forward
 from .conv import conv2d_input_gradient as full_conv2d_input_gradient
@@ -27,9 +28,10 @@ from .dense import dense_input_gradient as full_dense_input_gradient
 from .dense import dense_scratch_size as full_dense_scratch_size
 from .dense import dense_weight_gradient as full_dense_weight_gradient
 from .weights import direct_weight_chunk, weight_cut
-from .winograd import PLAIN, winograd, winograd_weight_gradient
+from .winograd import PLAIN, products, tile_outputs, winograd, winograd_weight_gradient
 
 LINE = 16  # elements in a cache line, at which each copy begins
+MANY = 2.5  # times float32's products, which Winograd's smaller tiles may take
 
 
 def dense_scratch_size(n: int, c: int, k: int) -> int:
@@ -124,11 +126,13 @@ def _conv_pays(y_shape, w_shape, stride, dilation, groups):
     Times of float32 by those of bf16, forward, weight gradient, input gradient, 64 images: 16x16 pixels from 32 to 64
     channels, 5x5: 1.9, 1.9, 1.9; 64 to 64, 1x1: 1.7, 1.6, 1.6; 16 to 16, 5x5: 1.4, 1.4, 1.4. Of 10x10 pixels from 16 to
     16 channels, 3x3, stride 2, 3.7 million multiply-adds: 1.0, 1.2, 1.1. Winograd's: 32x32 pixels, 32 to 32 0.97, 1.05,
-    0.95; 14x14, 32 to 64 1.25, 1.46, 1.30; 16x16, 64 to 64 1.07, 1.35, 1.17; 16 to 16 0.57, 0.78, 0.57.
+    0.95; 14x14, 32 to 64 1.11, 1.23, 1.18; 16x16, 64 to 64 1.07, 1.35, 1.17; 16 to 16 0.57, 0.78, 0.57; 10x10, 64 to
+    64 1.08, 1.09, 1.10, with 2.04 times the products; 5x5, 128 to 128 0.85, 0.88, 1.06, with 2.9 times.
     """
     (taps_h, taps_w, cg, k), (n, p, q, _) = w_shape, y_shape
     if is_winograd(y_shape, w_shape, stride, dilation, groups):
-        return cg * k >= 1 << 11
+        most = MANY * products(tile_outputs(y_shape), y_shape)
+        return cg * k >= 1 << 11 and products(PAIRS_TILE, y_shape) <= most
     return min(cg, k // groups) >= 16 and n * p * q * taps_h * taps_w * cg * k >= 1 << 22
 
 

@@ -1,4 +1,4 @@
-"""Winograd's F(4x4, 3x3): 3x3 convolutions of stride 1 with 36 instead of 144 multiplications for 4x4 outputs.
+"""Winograd's products for 3x3 convolutions of stride 1: 36 instead of 144 multiplications for 4x4 outputs, F(4x4, 3x3).
 
 Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, arXiv:1509.09308. A kernel, a row of outputs
 and one of inputs are polynomials; a product of two is known from its values at as many points as it has coefficients.
@@ -9,9 +9,12 @@ Along one axis, with 6 inputs d, 4 outputs y and 3 taps g, and z the gradient of
 Both axes together: a tile of 6x6 inputs becomes 36 numbers per channel, number i of all tiles and channels a matrix,
 and the convolution 36 matrix products (tiles x C) @ (C x K), whose results are transformed back. Tiles overlap by two
 pixels. The input gradient is the same convolution with flipped, transposed weights. An infinite input makes NaN of its
-whole tile. Pairs of bf16, whose rounding errors the larger transform would multiply, take F(2x2, 3x3).
+whole tile. Images that tiles of 5x5 outputs fill better, 14x14 with 9 instead of 16, take F(5x5, 3x3): 49 instead of
+225. Pairs of bf16, whose rounding errors the larger transforms would multiply, take F(2x2, 3x3).
 
-The transforms are in _transforms.py.
+With 2x2 pooling after it, a block's outputs go to some rows of memory that stays in the cache, and from there to the
+pooled ones; back, a row of tiles sees rows that are made of the pooled gradient. The array of outputs, and that of
+their gradient, do not exist (_halves.py). The transforms are in _transforms.py.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -25,8 +28,18 @@ from ._jit import kernel
 from ._memory import copy, numbers, one
 from ._parallel import run, run_in_places
 from ._simd import ACCUMULATE, VECTOR_BYTES, VECTORS, gemm
-from ._transforms import GRADIENT, INPUT, LARGE_TILE, OUTPUT, PAIRS_TILE, SUMS, TILE, WEIGHTS
-from ._transforms import transform, transform_address
+from ._transforms import (
+    GRADIENT,
+    INPUT,
+    LARGE_TILE,
+    OUTPUT,
+    PAIRS_TILE,
+    SUMS,
+    TILE,
+    WEIGHTS,
+    transform,
+    transform_address,
+)
 
 CHUNKS = 8  # for the thread pool
 # Elements of a block's transformed inputs and outputs, which L2 holds beside some of the weights.
@@ -43,9 +56,9 @@ PANEL = VECTORS * VECTOR_BYTES  # bytes in a row of a panel of columns; a produc
 
 def winograd_scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, pooled: bool = False) -> int:
     """Return the number of elements that all three passes want as scratch, of floats or of pairs."""
-    of_y, of_x = (tile_outputs.py_func(shape) for shape in (y_shape, x_shape))
-    sizes = ((of_y, of_x),) if pooled else ((of_y, of_x), (PAIRS_TILE, PAIRS_TILE))
-    return max(_scratch_size(x_shape, w_shape, y_shape, *both, pooled) for both in sizes)
+    of_y, of_x = tile_outputs.py_func(y_shape), tile_outputs.py_func(x_shape)
+    size = _scratch_size(x_shape, w_shape, y_shape, of_y, of_x, pooled)
+    return size if pooled else max(size, _scratch_size(x_shape, w_shape, y_shape, PAIRS_TILE, PAIRS_TILE, pooled))
 
 
 def _scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, of_y: int, of_x: int, pooled: bool) -> int:
@@ -143,8 +156,9 @@ def winograd(like, way, x, x_shape, w, b, padding, activation, alpha, scratch, i
     at = transform_address(like, outputs)
     tiles, rows, chunks = _blocks(outputs, y_shape, BLOCK, c, k)
     run(_weight_chunk, CHUNKS, 16 * c * k, (like, outputs, at, c, k, w, scratch))
-    run_in_places(_chunk, chunks, images * p * q * k * c // 4, (like, way, outputs, at, chunks, rows, tiles, x, x_shape, b,
-                  padding, activation, alpha, scratch, index, y, y_shape))  # fmt: skip
+    run_in_places(_chunk, chunks, images * p * q * k * c // 4,
+                  (like, way, outputs, at, chunks, rows, tiles, x, x_shape, b, padding, activation, alpha, scratch,
+                   index, y, y_shape))  # fmt: skip
 
 
 @kernel
@@ -153,8 +167,8 @@ def _weight_chunk(chunk, like, outputs, transforms, c, k, w, to):
     size, depth, inputs = like.itemsize, _terms(like, c), outputs + 2
     width, matrix = PANEL // size, _matrix(depth, k)
     for i in range(chunk * depth // CHUNKS, (chunk + 1) * depth // CHUNKS):
-        transform(transforms, WEIGHTS, k, w + i * k * size, 3 * c * k, c * k, to + i * width * size, inputs * matrix, matrix,
-                  depth * width, 0, 0, 0, 0, 0,
+        transform(transforms, WEIGHTS, k, w + i * k * size, 3 * c * k, c * k, to + i * width * size, inputs * matrix,
+                  matrix, depth * width, 0, 0, 0, 0, 0,
                   w + (i + depth) * k * size, k if i + depth < c else 0, 0, 0)  # fmt: skip
 
 
@@ -196,14 +210,14 @@ def _chunk(chunk, place, like, way, outputs, transforms, chunks, rows, tiles, x,
                      scratch + (i * u_matrix + j * depth) * size, 0, width, m + (i * m_matrix + j) * size, k,
                      bias + j * size if bias != 0 else 0, 0)  # fmt: skip
         if way == POOLED:  # whole tiles below a row that is left over from the last block
-            _tiles(size, outputs, transforms, OUTPUT, near + line * size, ((last - first) * outputs, across * outputs, k),
-                   k, 0, last - first, last - first, across, (0, 0), outputs, m, k, width, m_matrix,
-                   0, 0, 0, 0, 0)  # fmt: skip
+            here = last - first
+            _tiles(size, outputs, transforms, OUTPUT, near + line * size, (here * outputs, across * outputs, k), k,
+                   0, here, here, across, (0, 0), outputs, m, k, width, m_matrix, 0, 0, 0, 0, 0)  # fmt: skip
             for row in range(first, last):
                 h = row % down * outputs
                 pool_rows(like, near + (1 + (row - first) * outputs) * line * size, min(outputs, p - h), line,
                           row // down, h, y_shape, activation, index, y)  # fmt: skip
-            copy(like, 1, line, near + (last - first) * outputs * line * size, line, near, line)
+            copy(like, 1, line, near + here * outputs * line * size, line, near, line)
         else:
             _tiles(size, outputs, transforms, OUTPUT, y, (p, q, k), k, first, last, down, across, (0, 0), outputs, m, k,
                    width, m_matrix, tile_flags(activation), 0, 0, 0, 0)  # fmt: skip
@@ -255,7 +269,7 @@ def _tiles(size, outputs, transforms, kind, image, shape, channels, first, last,
 @kernel
 def _spread_tiles(like, outputs, transforms, kind, index, dy, shape, at, channels, first, last, down, across, padding,
                   reach, near, block, step, panel, matrix):  # fmt: skip
-    """As _tiles of floats, for `channels` from number `at` on of the gradient (N, P, Q, K) that `spread_rows` writes."""
+    """As _tiles, for `channels` from number `at` on of the gradient (N, P, Q, K) of which `near` gets some rows."""
     size, wide = like.itemsize, across * outputs + reach - outputs
     for row in range(first, last):
         spread_rows(like, index, dy, shape, row // down, at, channels, row % down * outputs - padding[0], reach,
@@ -297,8 +311,8 @@ def _part_size(count, c, k):
 
 
 @kernel
-def _part_chunk(chunk, place, like, way, outputs, transforms, parts, rows, tiles, x, x_shape, index, dz, dz_shape, padding,
-                scratch):  # fmt: skip
+def _part_chunk(chunk, place, like, way, outputs, transforms, parts, rows, tiles, x, x_shape, index, dz, dz_shape,
+                padding, scratch):  # fmt: skip
     """The sums over one part for one block of channels: dw (3, 3, C, K), then db (K,)."""
     (images, p, q, k), (_, height, wide, c), size = dz_shape, x_shape, like.itemsize
     blocks, part = (k + CHANNELS - 1) // CHANNELS, chunk % parts
@@ -318,14 +332,15 @@ def _part_chunk(chunk, place, like, way, outputs, transforms, parts, rows, tiles
         last = first + _share(stop - first, rows)
         down_block = _terms(like, last - first)  # pairs are of tiles, the other one so many rows further
         middle, terms = first + down_block, down_block * across
-        _tiles(size, outputs, transforms, INPUT, x + from_c * size, (height, wide, c), of_c, first, middle, down, across,
-               padding, inputs, v, of_c, width, v_matrix, 0, 0, of_c, down_block, last)  # fmt: skip
+        _tiles(size, outputs, transforms, INPUT, x + from_c * size, (height, wide, c), of_c, first, middle, down,
+               across, padding, inputs, v, of_c, width, v_matrix, 0, 0, of_c, down_block, last)  # fmt: skip
         if way == SPREAD:
-            _spread_tiles(like, outputs, transforms, GRADIENT, index, dz, dz_shape, from_k, of_k, first, last, down, across,
-                          (0, 0), outputs, near, z, width, terms * width, z_matrix)  # fmt: skip
+            _spread_tiles(like, outputs, transforms, GRADIENT, index, dz, dz_shape, from_k, of_k, first, last, down,
+                          across, (0, 0), outputs, near, z, width, terms * width, z_matrix)  # fmt: skip
         else:
-            _tiles(size, outputs, transforms, GRADIENT, dz + from_k * size, (p, q, k), of_k, first, middle, down, across,
-                   (0, 0), outputs, z, width, terms * width, z_matrix, 0, 0, of_k, down_block, last)  # fmt: skip
+            _tiles(size, outputs, transforms, GRADIENT, dz + from_k * size, (p, q, k), of_k, first, middle, down,
+                   across, (0, 0), outputs, z, width, terms * width, z_matrix, 0, 0, of_k, down_block,
+                   last)  # fmt: skip
         for i in range(count):
             for j in range(0, of_k, width):
                 gemm(like, of_c, min(width, of_k - j), 1, terms, v + i * v_matrix * size, 1, 0, of_c,

@@ -7,7 +7,9 @@ import naive
 import numpy as np
 from hypothesis import strategies as st
 
+from fastnn.kernels._transforms import TILE
 from fastnn.kernels.conv import is_winograd
+from fastnn.kernels.winograd import tile_outputs
 
 from .activation import ACTIVATIONS
 from .common import FLOATS, SEEDS, Array, Operations, Place, adjoint, agree, blank, plain, run, sizes, slope
@@ -104,6 +106,8 @@ WINOGRAD_EXAMPLES = [
     Conv2DCase(26, (5, 6), 100, 101, (3, 3)),  # one tile
     Conv2DCase(9, (3, 70), 47, 50, (3, 3), padding=(1, 1), after=(1, 1)),  # rows longer than a block
     Conv2DCase(30, (9, 11), 8, 27, (3, 3), padding=(1, 1), after=(1, 1), activation=1),  # few channels
+    Conv2DCase(5, (14, 9), 35, 66, (3, 3), padding=(1, 1), after=(1, 1), activation=2),
+    Conv2DCase(40, (5, 5), 20, 33, (3, 3), padding=(1, 1), after=(1, 1)),  # one large tile
 ]
 # Enough work for copies: images as rows of a product, dense panels of the weights, blocks of pixels and channels
 COPY_EXAMPLES = [
@@ -171,7 +175,9 @@ def check_conv2d(
     scratch, y = case.scratch(ops), blank(dz.shape, case.dtype)
     how: dict[str, Any] = {"scratch": True, "place": place, "oracle": oracle}
     fused = (*case.geometry, case.activation, case.alpha)
-    larger = 4 if is_winograd.py_func(dz.shape, w.shape, case.stride, case.dilation, case.groups) else 1
+    larger = 1
+    if is_winograd.py_func(dz.shape, w.shape, case.stride, case.dilation, case.groups):
+        larger = 4 if tile_outputs.py_func(dz.shape) == tile_outputs.py_func(x.shape) == TILE else 10
     agree(ops, "conv2d_forward", x, w, b, *fused, scratch, y, terms=2 * larger * w[..., 0].size, **how)
     gradient = ("conv2d_weight_gradient", x, dz, *case.geometry, scratch, dw, db)
     agree(ops, *gradient, outputs=2, terms=larger * dz[..., 0].size, **how)

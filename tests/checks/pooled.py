@@ -157,7 +157,7 @@ def check_inner(ops: Operations, case: PooledCase, place: Place = plain, oracle:
 def check_inner_outputs(
     ops: Operations, case: PooledCase, place: Place = plain, oracle: Operations = naive
 ) -> Array:
-    """Outputs equal the oracle's; its places are not asked for, since outputs may be equal but for rounding."""
+    """Outputs equal the oracle's; places are those of its largest, up to rounding."""
     x, w, b, dy = case.arrays()
     (n, p, q, k), terms = dy.shape, 8 * w[..., 0].size
     scratch = _inner_scratch(ops, case)
