@@ -1,19 +1,19 @@
 """A convolution of few input channels, the 2x2 max pooling after it and ReLU in one operation, and its gradient.
 
 It is for a network's first layers, which are all memory traffic: outputs are pooled in registers, and the gradient
-spreads a row of what comes back over the outputs while it lies in L1, so that arrays of four times the size are neither
+selects the pixels of a window that belong to its largest output, so that arrays of four times the size are neither
 written nor read. Lanes are images, whatever the channels. `index` keeps their order, since only the gradient reads it.
-The input gradient is left out: where it is wanted, layers call their own operations.
+Further in, where the input has a gradient too, the operations are those of lanewise.py, single.py and winograd.py.
 
 Batch 64, two cores, before and after, in us (python -m pytest benchmarks/test_conv.py -k pooled):
 
                               forward       weight gradient
-    28x28x1 to 6, 5x5         188    89         199    95
-    28x28x1 to 16, 5x5 valid  273   167         256   188
-    28x28x1 to 32, 3x3        394   220         327   229
-    28x28x1 to 64, 3x3        676   422        1067   444
-    32x32x3 to 16, 3x3        468   326         447   341
-    32x32x3 to 64, 3x3       1963  1277        2476  1373
+    28x28x1 to 6, 5x5         188    86         199    53
+    28x28x1 to 16, 5x5 valid  273   167         256   100
+    28x28x1 to 32, 3x3        394   220         327   134
+    28x28x1 to 64, 3x3        676   422        1067   350
+    32x32x3 to 16, 3x3        468   326         447   210
+    32x32x3 to 64, 3x3       1963  1277        2476  1013
 
 Not so: 16x16x8 to 32, 3x3 (416 to 382, 426 to 479), which are Winograd's; 3 channels with AVX2, where a tile's sums do
 not fit in registers (32x32x3 to 32: 928 to 1358, 1065 to 1168).

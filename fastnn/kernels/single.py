@@ -1,8 +1,12 @@
 """The gradients of an inner convolution behind 2x2 pooling, from the one place of each window that has a gradient.
 
 Its weights, and its input: no array of the outputs' gradient, and a quarter of the products (see _single.py). For 3x3
-and 5x5 kernels on 5 to 8 channels. (64, 14, 14, 6) to 16, 5x5, two threads, in us: pooling back 12, weight gradient 156
-and input gradient 163 before.
+and 5x5 kernels on 5 to 8 channels. Batch 64, two threads, in us: gradients of pooling, weights and input on their own,
+and these, of weights and input:
+
+    14x14x6 to 16, 5x5    17   199   177     103   112        14x14x8 to 16, 5x5    17   263   219     112   112
+    14x14x6 to 6, 5x5      9    85    79      52    57        14x14x6 to 16, 3x3    18   102   103      66    80
+    28x28x6 to 16, 5x5    64   848  1669     433   517        16x16x8 to 20, 3x3    26   312   215     105   121
 """
 # mypy: disable-error-code="no-untyped-def"
 
