@@ -52,7 +52,9 @@ def pooled_call(operation: str, shape: Conv) -> Call:
     wanted = scratch(kernels.conv2d_pool_scratch_size(x, w, y, 4, False))
     if operation == "conv2d_pool_forward":
         weights, biases = normal(*w, seed=1), normal(shape.k, seed=3)
-        return Call(operation, normal(*x), weights, biases, padding, True, wanted, index, blank(*y), outputs=2)
+        return Call(
+            operation, normal(*x), weights, biases, padding, True, wanted, index, blank(*y), outputs=2, scratch=5
+        )
     dy = normal(*y, seed=2)
     return Call(operation, normal(*x), index, dy, padding, wanted, blank(*w), blank(shape.k), outputs=2, scratch=4)
 

@@ -118,7 +118,7 @@ def threaded_outputs():
                        blank(dy.shape, "float32"), outputs=2)  # fmt: skip
         outputs += run(kernels.conv2d_pool_weight_gradient, x, outputs[-2], dy, case.padding, scratch,
                        blank(w.shape, "float32"), blank(b.shape, "float32"), outputs=3)[1:]  # fmt: skip
-    for case in (*pooled.SINGLE_EXAMPLES[1:3], pooled.WINOGRAD_EXAMPLES[0]):
+    for case in (*pooled.SINGLE_EXAMPLES[1:3], *pooled.WINOGRAD_EXAMPLES):
         outputs += inner_outputs(case)
     return outputs
 

@@ -1,4 +1,4 @@
-"""A convolution of few input channels, the 2x2 max pooling after it and ReLU in one operation, and its gradient.
+"""A convolution, the 2x2 max pooling after it and ReLU in one operation, and its gradients.
 
 It is for a network's first layers, which are all memory traffic: outputs are pooled in registers, and the gradient
 selects the pixels of a window that belong to its largest output, so that arrays of four times the size are neither
@@ -15,8 +15,7 @@ Batch 64, two cores, before and after, in us (python -m pytest benchmarks/test_c
     32x32x3 to 16, 3x3        468   326         447   210
     32x32x3 to 64, 3x3       1963  1277        2476  1013
 
-Not so: 16x16x8 to 32, 3x3 (416 to 382, 426 to 479), which are Winograd's; 3 channels with AVX2, where a tile's sums do
-not fit in registers (32x32x3 to 32: 928 to 1358, 1065 to 1168).
+Not so: 3 channels with AVX2, where a tile's sums do not fit in registers (32x32x3 to 32: 928 to 1358, 1065 to 1168).
 """
 # mypy: disable-error-code="no-untyped-def"
 

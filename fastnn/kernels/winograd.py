@@ -192,8 +192,8 @@ def _chunk(chunk, place, like, way, outputs, transforms, chunks, rows, tiles, x,
     m = v + count * v_matrix * size
     near, line = m + count * m_matrix * size, across * outputs * k
     first, stop = chunk * images * down // chunks, (chunk + 1) * images * down // chunks
-    if way == POOLED:  # windows of two rows of tiles belong to one chunk
-        first, stop = chunk * images // chunks * down, (chunk + 1) * images // chunks * down
+    if way == POOLED and outputs % 2 == 1:  # a window of two rows of tiles belongs to one chunk
+        first, stop = first - first % down % 2, stop - stop % down % 2
     while first < stop:
         last = first + _share(stop - first, rows)
         if way == SPREAD:

@@ -21,8 +21,11 @@ _WINDOW: tuple[Pair, Pair, Pair] = ((2, 2), (2, 2), (0, 0))
 def conv2d_pool_scratch_size(
     x_shape: tuple[int, ...], w_shape: tuple[int, ...], y_shape: tuple[int, ...], itemsize: int, inner: bool
 ) -> int:
-    """Elements of the scratch array, none here; -1 where the three operations on their own are faster."""
-    return 0
+    """Elements of the scratch array, of which none are used here; -1 where the operations on their own are faster.
+
+    inner: index lies like y; where this is 0 there are no gradients, which are then those of pooling and convolution.
+    """
+    return int(inner)
 
 
 def conv2d_pool_forward(
