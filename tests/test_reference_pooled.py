@@ -16,7 +16,7 @@ def test_awkward_shapes(case, place):
 
 @pytest.mark.parametrize("case", pooled.WINOGRAD_EXAMPLES[:3], ids=str)
 def test_places_of_layers_further_in(case):
-    pooled.check_winograd(reference, case)
+    pooled.check_inner(reference, case)
 
 
 @given(pooled.pooled_cases())

@@ -282,14 +282,19 @@ def _pooled(c: int, k: int, pixels: int, seconds: Callable[[Callable[[], object]
     inner = _width(c, k) != "image"
     ops: Any = kernels
     size = ops.conv2d_pool_scratch_size(x.shape, w.shape, y.shape, x.itemsize, inner)
-    if size < 0 or (inner and size > 0):  # Winograd's are those without pooling
-        return {}
+    outputs = (len(x), 2 * y.shape[1], 2 * y.shape[2], k)
+    if size < 0 or (inner and is_winograd.py_func(outputs, w.shape, (1, 1), (1, 1), 1)):
+        return {}  # Winograd's are those without pooling
     images = 1 if inner else IMAGES
     index, scratch = np.empty((32 // images, *y.shape[1:], images), np.uint16), np.empty(size, np.float32)
-    dw = np.empty_like(w)
+    dw, dx = np.empty_like(w), np.empty_like(x)
     flops = 8.0 * y.size * w.size / k
     forward = seconds(lambda: kernels.conv2d_pool_forward(x, w, none, (1, 1), True, scratch, index, y))
-    if inner:
-        return {"conv2d_pool_forward": flops / forward}
-    back = seconds(lambda: kernels.conv2d_pool_weight_gradient(x, index, y, (1, 1), scratch, dw, none))
-    return {"conv2d_pool_forward": flops / forward, "conv2d_pool_weight_gradient": flops / back}
+    rates = {"conv2d_pool_forward": flops / forward}
+    if size > 0:
+        back = seconds(lambda: kernels.conv2d_pool_weight_gradient(x, index, y, (1, 1), scratch, dw, none))
+        rates["conv2d_pool_weight_gradient"] = flops / back
+    if size > 0 and inner:
+        back = seconds(lambda: kernels.conv2d_pool_input_gradient(index, y, w, (1, 1), scratch, dx))
+        rates["conv2d_pool_input_gradient"] = flops / back
+    return rates

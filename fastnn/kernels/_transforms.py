@@ -48,13 +48,13 @@ def _product(roots: Any, count: int) -> list[Fraction]:
     return row + [Fraction(0)] * (count - len(row))
 
 
-def _matrices(outputs: int) -> dict[int, list[list[float]]]:
+def matrices(outputs: int, taps: int = TAPS) -> dict[int, list[list[float]]]:
     """Return the matrix L of each kind (Toom and Cook; Lavin and Gray, section 4)."""
-    points, inputs = _POINTS[outputs], outputs + TAPS - 1
+    points, inputs = _POINTS[outputs + taps - TAPS], outputs + taps - 1
     others = [[q for q in points if q != p] for p in points]
     scales = [*(prod(Fraction(p - q) for q in rest) for p, rest in zip(points, others, strict=True)), Fraction(1)]
     values = _values(points, outputs)
-    weights = [[v / scale for v in row] for row, scale in zip(_values(points, TAPS), scales, strict=True)]
+    weights = [[v / scale for v in row] for row, scale in zip(_values(points, taps), scales, strict=True)]
     exact: dict[int, Any] = {
         INPUT: [_product(roots, inputs) for roots in (*others, points)],
         OUTPUT: list(zip(*values, strict=True)),
@@ -65,7 +65,7 @@ def _matrices(outputs: int) -> dict[int, list[list[float]]]:
     return {kind: [[float(v) for v in row] for row in matrix] for kind, matrix in exact.items()}
 
 
-def _combine(emit: Emitter, factors: list[float], vectors: list[Any]) -> Any:
+def combine(emit: Any, factors: list[float], vectors: list[Any]) -> Any:
     """Emit the sum of factors * vectors, those with factors of one size first: rows share sums and differences."""
     builder, total = emit.builder, None
     for size in sorted({abs(f) for f in factors if f}, key=lambda size: (size != 1, size)):
@@ -83,7 +83,7 @@ def _combine(emit: Emitter, factors: list[float], vectors: list[Any]) -> Any:
 
 def _emit_transform(emit: Emitter, kind: int, outputs: int, masked: bool, arguments: dict[str, Any]) -> None:
     """Emit one transform of one vector of channels; with `second` of two, which become pairs. Strides in bytes."""
-    builder, matrix, image = emit.builder, _matrices(outputs)[kind], IMAGES.get(kind)
+    builder, matrix, image = emit.builder, matrices(outputs)[kind], IMAGES.get(kind)
     after, before = len(matrix), len(matrix[0])
     sources = ["source", "second"] if "second" in arguments else ["source"]
     lines = [cgutils.alloca_once(builder, ir.ArrayType(emit.vector, after * before)) for _ in sources]
@@ -128,7 +128,7 @@ def _emit_transform(emit: Emitter, kind: int, outputs: int, masked: bool, argume
                        for i, mask in enumerate(fixed)]  # fmt: skip
             for i, factors in enumerate(matrix):
                 place = cgutils.gep_inbounds(builder, line, 0, builder.add(loop.index, emit.const(i * before)))
-                builder.store(_combine(emit, factors, vectors), place)
+                builder.store(combine(emit, factors, vectors), place)
     rows, columns = ("row", "column") if image == "to" else ("", "")
     fixed = masks("to", columns, after)
     with cgutils.for_range(builder, emit.const(after)) as loop:
@@ -136,7 +136,7 @@ def _emit_transform(emit: Emitter, kind: int, outputs: int, masked: bool, argume
         places = [builder.add(first, emit.const(j)) for j in range(before)]
         halves = [[builder.load(cgutils.gep_inbounds(builder, line, 0, place)) for place in places] for line in lines]
         for j, (factors, mask) in enumerate(zip(matrix, fixed, strict=True)):
-            values = [_combine(emit, factors, half) for half in halves]
+            values = [combine(emit, factors, half) for half in halves]
             value = values[0] if len(values) == 1 else emit.pair(*values)
             if kind == OUTPUT:
                 value = builder.select(builder.fcmp_ordered("<", value, arguments["floor"]), arguments["floor"], value)

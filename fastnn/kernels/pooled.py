@@ -1,20 +1,19 @@
 """A convolution, the 2x2 max pooling after it and ReLU in one operation, and its gradients.
 
-With Winograd's products see winograd.py. The others, of few input channels, are for a network's first layers, which are
-all memory traffic: outputs are pooled in registers, and the gradient spreads a row of what comes back over the outputs
-while it lies in L1, so that arrays of four times the size are neither written nor read. Lanes are images, whatever the
-channels. `index` keeps their order, since only the gradient reads it.
-Their input gradient is left out: where it is wanted, layers call their own operations.
+It is for a network's first layers, which are all memory traffic: outputs are pooled in registers, and the gradient
+selects the pixels of a window that belong to its largest output, so that arrays of four times the size are neither
+written nor read. Lanes are images, whatever the channels. `index` keeps their order, since only the gradient reads it.
+Further in, where the input has a gradient too, the operations are those of lanewise.py, single.py and winograd.py.
 
 Batch 64, two cores, before and after, in us (python -m pytest benchmarks/test_conv.py -k pooled):
 
                               forward       weight gradient
-    28x28x1 to 6, 5x5         188    89         199    95
-    28x28x1 to 16, 5x5 valid  273   167         256   188
-    28x28x1 to 32, 3x3        394   220         327   229
-    28x28x1 to 64, 3x3        676   422        1067   444
-    32x32x3 to 16, 3x3        468   326         447   341
-    32x32x3 to 64, 3x3       1963  1277        2476  1373
+    28x28x1 to 6, 5x5         188    86         199    53
+    28x28x1 to 16, 5x5 valid  273   167         256   100
+    28x28x1 to 32, 3x3        394   220         327   134
+    28x28x1 to 64, 3x3        676   422        1067   350
+    32x32x3 to 16, 3x3        468   326         447   210
+    32x32x3 to 64, 3x3       1963  1277        2476  1013
 
 Not so: 3 channels with AVX2, where a tile's sums do not fit in registers (32x32x3 to 32: 928 to 1358, 1065 to 1168).
 """
@@ -22,16 +21,19 @@ Not so: 3 channels with AVX2, where a tile's sums do not fit in registers (32x32
 
 from __future__ import annotations
 
-from ._dots import CHANNELS, COLUMNS, LEAST, ROWS, dots, pooled
+from ._dots import CHANNELS, LEAST, OUTPUTS, TAPS, chosen, pooled
 from ._jit import kernel
-from ._lanes import LANES, MASKS_ARE_FREE, add, load, spread, store, where_equal
+from ._lanes import LANES, MASKS_ARE_FREE, add, load, store, where_some
 from ._memory import address, stack_array, transpose
 from ._parallel import run
-from ._windows import CHUNKS, bands, inside
+from ._windows import CHUNKS, bands
 from .conv import flip, is_winograd, sum_chunk
+from .lanewise import image_row, is_lanewise, lanewise_chunk
+from .single import single_input_chunk, single_scratch_size, single_table_chunk, single_weight_chunk
 from .winograd import POOLED, SPREAD, winograd, winograd_scratch_size, winograd_weight_gradient
 
 ROOM = 65536  # elements on the stack: 256 KB, of which a few rows of the images and of outputs are in use at a time
+NEAR = 32  # windows at once, whose pixels and gradients L1 holds
 FEW = 4 if MASKS_ARE_FREE else 1
 FEW_INSIDE = 15 if MASKS_ARE_FREE else 0
 
@@ -50,9 +52,9 @@ def conv2d_pool_scratch_size(x_shape, w_shape, y_shape, itemsize, inner):
     if itemsize != 4 or images < LANES or k < LEAST or (row + columns * k) * LANES > ROOM:
         return -1
     if inner:
-        return 0 if c <= FEW_INSIDE else -1
-    room = row + (taps_h * taps + 1) * k + 4 * columns * COLUMNS
-    if c > FEW or room * LANES > ROOM or taps < LEAST or k // -(-k // COLUMNS) < LEAST:
+        return single_scratch_size(x_shape, w_shape, y_shape, itemsize) if c <= FEW_INSIDE else -1
+    room = row + (taps_h * taps + 1) * k + wide * c + LANES
+    if c > FEW or room * LANES > ROOM or taps_w < LEAST:
         return -1
     parts = min(-(-images // LANES), CHUNKS)
     return parts * bands.py_func(parts, rows) * (taps_h * taps + 1) * k
@@ -80,6 +82,10 @@ def conv2d_pool_forward(x, w, b, padding, rectify, scratch, index, y):
         return
     groups = (x.shape[0] + LANES - 1) // LANES
     cut = bands(groups, y.shape[1])
+    if index.shape[4] == 1 and is_lanewise(w.shape, y.shape[2], y.itemsize):
+        run(lanewise_chunk, groups * cut, y.size // w.shape[3] * w.size // 4,
+            (cut, x, w, b, padding, rectify, index, y))  # fmt: skip
+        return
     run(_forward_chunk, groups * cut, y.size // w.shape[3] * w.size // 4, (cut, x, w, b, padding, rectify, index, y))
 
 
@@ -100,7 +106,7 @@ def _forward_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
     for p0 in range(first, last, high):
         top, tall = 2 * p0 - padding[0], 2 * (min(p0 + high, last) - p0) + taps_h - 1
         for h in range(top, top + tall):
-            _image_row(n, count, h, x, padding[1], inputs + (h - top) * row, row, memory)
+            image_row(n, count, h, x, padding[1], inputs + (h - top) * row, row, memory)
         for p in range(p0, min(p0 + high, last)):
             for q in range(columns):
                 seen = inputs + 2 * (p - p0) * row + 2 * q * c * LANES
@@ -121,20 +127,6 @@ def _forward_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
 
 
 @kernel
-def _image_row(n, count, h, x, left, to, row, memory):
-    """Write row h of `count` images from number n on, `left` zeros before it, to the `row` elements from `to` on."""
-    _, height, width, c = x.shape
-    given, begin = max(0, min(width * c, row // LANES - left * c)), min(left * c * LANES, row)
-    if h < 0 or h >= height or count < LANES:
-        memory[to : to + row] = 0
-    memory[to : to + begin] = 0
-    memory[to + begin + given * LANES : to + row] = 0
-    if 0 <= h < height:
-        transpose(x, count, given, address(x, (n * height + h) * width * c), height * width * c,
-                  address(memory, to + begin), LANES)  # fmt: skip
-
-
-@kernel
 def conv2d_pool_weight_gradient(x, index, dy, padding, scratch, dw, db):
     """dw (R, S, C, K), db (K,) from x (N, H, W, C), index and dy (N, P, Q, K)."""
     chosen, outputs = _is_winograd(index, dw, dy)
@@ -142,6 +134,12 @@ def conv2d_pool_weight_gradient(x, index, dy, padding, scratch, dw, db):
         parts, step = winograd_weight_gradient(x, SPREAD, address(x, 0), x.shape, address(index, 0), address(dy, 0),
                                                outputs, padding, address(scratch, 0))  # fmt: skip
         run(sum_chunk, CHUNKS, dw.size * parts, (parts, step, scratch, dw.reshape(-1), db))
+        return
+    if index.shape[4] == 1:
+        several = min(x.shape[0], CHUNKS)
+        run(single_weight_chunk, several, dy.size * dw.size // dy.shape[3] // 4,
+            (several, x, index, dy, padding, scratch, dw))  # fmt: skip
+        run(sum_chunk, CHUNKS, dw.size * several, (several, dw.size + dy.shape[3], scratch, dw.reshape(-1), db))
         return
     parts = min((x.shape[0] + LANES - 1) // LANES, CHUNKS)
     cut, k = bands(parts, dy.shape[1]), dy.shape[3]
@@ -152,28 +150,33 @@ def conv2d_pool_weight_gradient(x, index, dy, padding, scratch, dw, db):
 
 @kernel
 def conv2d_pool_input_gradient(index, dy, w, padding, scratch, dx):
-    """dx (N, H, W, C) from index and dy (N, P, Q, K). For Winograd's products only."""
-    _, outputs = _is_winograd(index, w, dy)
-    flip(w, (1, 1), padding, (1, 1), 1, dx.shape[3], scratch)
-    winograd(dy, SPREAD, address(dy, 0), outputs, address(scratch, 0), 0, (2 - padding[0], 2 - padding[1]), 0, 0.0,
-             address(scratch, w.size), address(index, 0), address(dx, 0), dx.shape)  # fmt: skip
+    """dx (N, H, W, C) from index (N, P, Q, K, 1), dy (N, P, Q, K) and w (R, S, C, K)."""
+    chosen, outputs = _is_winograd(index, w, dy)
+    if chosen:
+        flip(w, (1, 1), padding, (1, 1), 1, dx.shape[3], scratch)
+        winograd(dy, SPREAD, address(dy, 0), outputs, address(scratch, 0), 0, (2 - padding[0], 2 - padding[1]), 0, 0.0,
+                 address(scratch, w.size), address(index, 0), address(dx, 0), dx.shape)  # fmt: skip
+        return
+    parts = min(dx.shape[0], CHUNKS)
+    run(single_table_chunk, w.shape[3], w.size, (w, scratch))
+    run(single_input_chunk, parts, dy.size * w.size // w.shape[3] // 4, (parts, index, dy, w, padding, scratch, dx))
 
 
 @kernel
 def _gradient_chunk(chunk, parts, cut, x, index, dy, padding, scratch, dw):
     """The sum over a band of rows of one part of the images, into the chunk's scratch: dw's elements, then db's."""
-    (_, height, _, c), (taps_h, taps_w, _, k) = x.shape, dw.shape
+    c, (taps_h, taps_w, _, k) = x.shape[3], dw.shape
     images, rows, columns, _ = dy.shape
     part, band, groups = chunk // cut, chunk % cut, (images + LANES - 1) // LANES
-    memory = stack_array(x, ROOM)  # dw's and db's sums, two rows of some outputs' gradient, a row of dy, rows of x
-    taps, row = taps_w * c, (2 * columns + taps_w - 1) * c * LANES
-    outputs = (taps_h * taps + 1) * k * LANES
-    given = outputs + 4 * columns * COLUMNS * LANES
-    inputs = given + columns * k * LANES
+    memory = stack_array(x, ROOM)  # dw's and db's sums, a row of x, rows of dy, rows of each channel of x
+    taps, row, side = taps_w * c, (2 * columns + taps_w - 1) * LANES, columns * k * LANES
+    spare = (taps_h * taps + 1) * k * LANES
+    given = spare + row * c
     first, last = band * rows // cut, (band + 1) * rows // cut
-    high = min(last - first, ((ROOM - inputs) // row - taps_h + 1) // 2)
-    blocks, tiles = (k + COLUMNS - 1) // COLUMNS, (taps + ROWS - 1) // ROWS
-    memory[:outputs] = 0
+    high = min(last - first, (ROOM - given - (taps_h - 1) * row * c) // (side + 2 * row * c))
+    inputs, step, plane = given + high * side, max(1, NEAR // columns), (2 * high + taps_h - 1) * row
+    blocks, tiles = (k + OUTPUTS - 1) // OUTPUTS, (taps_w + TAPS - 1) // TAPS
+    memory[:given] = 0
     for group in range(part * groups // parts, (part + 1) * groups // parts):
         n = group * LANES
         count = min(LANES, images - n)
@@ -181,49 +184,49 @@ def _gradient_chunk(chunk, parts, cut, x, index, dy, padding, scratch, dw):
             memory[given:inputs] = 0
         for p0 in range(first, last, high):
             top, tall = 2 * p0 - padding[0], 2 * (min(p0 + high, last) - p0) + taps_h - 1
-            for h in range(max(0, top), min(height, top + tall)):
-                _image_row(n, count, h, x, padding[1], inputs + (h - top) * row, row, memory)
+            for h in range(top, top + tall):
+                image_row(n, count, h, x, padding[1], spare, row * c, memory)
+                for i in range(c):
+                    for j in range(0, row, LANES):
+                        value = load(memory, spare + j * c + i * LANES, LANES)
+                        store(memory, inputs + i * plane + (h - top) * row + j, LANES, value)
             for p in range(p0, min(p0 + high, last)):
                 transpose(x, count, columns * k, address(dy, (n * rows + p) * columns * k), rows * columns * k,
-                          address(memory, given), LANES)  # fmt: skip
+                          address(memory, given + (p - p0) * side), LANES)  # fmt: skip
+                _cut_off(index, (group * rows + p) * side, columns, k, given + (p - p0) * side, spare - k * LANES,
+                         memory)  # fmt: skip
+            for p in range(p0, min(p0 + high, last), step):
+                several = min(p + step, p0 + high, last) - p
                 for block in range(blocks):
-                    k0, side = block * k // blocks, (block + 1) * k // blocks - block * k // blocks
-                    _spread_row(index, (group * rows + p) * columns * k * LANES, columns, k, k0, side, given, outputs,
-                                (taps_h * taps * k + k0) * LANES, memory)  # fmt: skip
-                    for r in range(taps_h):
-                        a0, a1 = inside(2 * p + r - padding[0], 1, 2, height)
-                        for t in range(tiles if a0 < a1 else 0):
-                            t0, t1 = t * taps // tiles, (t + 1) * taps // tiles
-                            seen = inputs + (2 * (p - p0) + r + a0) * row + t0 * LANES
-                            dots(x, t1 - t0, side, a1 - a0, 2 * columns, address(memory, seen), row // LANES, c,
-                                 address(memory, outputs + 2 * a0 * columns * side * LANES), 2 * columns * side, side,
-                                 address(memory, ((r * taps + t0) * k + k0) * LANES), k)  # fmt: skip
-    result = chunk * (taps_h * taps + 1) * k
-    for i in range((taps_h * taps + 1) * k):
-        total = memory[i * LANES]
+                    k0, k1 = block * k // blocks, (block + 1) * k // blocks
+                    for channel in range(c):
+                        for r in range(taps_h):
+                            for t in range(tiles):
+                                t0, t1 = t * taps_w // tiles, (t + 1) * taps_w // tiles
+                                seen = inputs + channel * plane + (2 * (p - p0) + r) * row + t0 * LANES
+                                to = ((r * taps + t0 * c + channel) * k + k0) * LANES
+                                chosen(x, index, t1 - t0, k1 - k0, several, columns, address(memory, seen),
+                                       row // LANES, address(index, (group * rows + p) * side + k0 * LANES),
+                                       address(memory, given + (p - p0) * side + k0 * LANES), columns * k, k,
+                                       address(memory, to), c * k)  # fmt: skip
+    size = (taps_h * taps + 1) * k
+    for i in range(0, size, LANES):
+        # The sums over the lanes: LLVM would gather them.
+        count = min(LANES, size - i)
+        transpose(x, count, LANES, address(memory, i * LANES), LANES, address(memory, spare), LANES)
+        total = load(memory, spare, count)
         for lane in range(1, LANES):
-            total += memory[i * LANES + lane]
-        scratch[result + i] = total
+            total = add(total, load(memory, spare + lane * LANES, count))
+        store(scratch, chunk * size + i, count, total)
 
 
 @kernel
-def _spread_row(index, windows, columns, k, k0, side, given, to, sums, memory):
-    """Write two rows of the gradient of `side` outputs from k0 on from a row of dy, which lies at `given`; add it up.
-
-    windows: where the row of windows begins in index.
-    """
-    line = 2 * columns * side * LANES
-    for channel in range(side):
+def _cut_off(index, windows, columns, k, given, sums, memory):
+    """Make 0 what ReLU cut off in the row of dy at `given`, whose windows begin there in index; add it up."""
+    for channel in range(k):
         total = load(memory, sums + channel * LANES, LANES)
-        for q in range(columns):
-            at = (q * k + k0 + channel) * LANES
-            place, value = load(index, windows + at, LANES), load(memory, given + at, LANES)
-            first, second = where_equal(place, spread(index, 1), value), where_equal(place, spread(index, 2), value)
-            third, fourth = where_equal(place, spread(index, 3), value), where_equal(place, spread(index, 4), value)
-            pixel = to + (2 * q * side + channel) * LANES
-            store(memory, pixel, LANES, first)
-            store(memory, pixel + side * LANES, LANES, second)
-            store(memory, pixel + line, LANES, third)
-            store(memory, pixel + line + side * LANES, LANES, fourth)
-            total = add(total, add(add(first, second), add(third, fourth)))
+        for at in range(channel * LANES, columns * k * LANES, k * LANES):
+            value = where_some(load(index, windows + at, LANES), load(memory, given + at, LANES))
+            store(memory, given + at, LANES, value)
+            total = add(total, value)
         store(memory, sums + channel * LANES, LANES, total)

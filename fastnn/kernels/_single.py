@@ -1,0 +1,226 @@
+"""Register tiles for gradients behind 2x2 pooling, of which each window has one in a place of its own.
+
+A quarter of the outputs' gradient is not 0. Image by image its places are known, so the products of the rest are left
+out: a tile is a pixel's neighbourhood, with all its sums in the 32 registers of AVX-512. Pixels have UNIT channels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ._simd import mask_from_bits
+
+UNIT = 8  # channels of a pixel, those that it lacks included; places count pixels
+SIZES = (3, 5)  # taps along both axes
+_I64, _I32 = ir.IntType(64), ir.IntType(32)
+
+
+class Vectors:
+    """Emits loads, stores and multiply-adds of vectors of `lanes` float32 at addresses."""
+
+    def __init__(self, builder: Any, lanes: int) -> None:
+        self.builder, self.lanes = builder, lanes
+        self.vector = ir.VectorType(ir.FloatType(), lanes)
+
+    def const(self, number: int) -> Any:
+        return ir.Constant(_I64, number)
+
+    def read(self, address: Any, kind: Any, align: int) -> Any:
+        value = self.builder.load(self.builder.inttoptr(address, kind.as_pointer()))
+        value.align = align
+        return value
+
+    def load(self, address: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return self.read(address, self.vector, 4)
+        pointer = self.builder.inttoptr(address, self.vector.as_pointer())
+        function_type = ir.FunctionType(self.vector, [pointer.type, _I32, mask.type, self.vector])
+        name = f"llvm.masked.load.v{self.lanes}f32.p0"
+        function = cgutils.get_or_insert_function(self.builder.module, function_type, name)
+        return self.builder.call(function, [pointer, ir.Constant(_I32, 4), mask, self.splat(0.0)])
+
+    def mask(self, count: Any) -> Any:
+        """The mask of the first `count` lanes."""
+        return mask_from_bits(self.builder, count, self.lanes)
+
+    def store(self, value: Any, address: Any) -> None:
+        self.builder.store(value, self.builder.inttoptr(address, self.vector.as_pointer())).align = 4
+
+    def spread(self, address: Any) -> Any:
+        undefined, pattern = ir.Constant(self.vector, ir.Undefined), ir.Constant(ir.VectorType(_I32, self.lanes), None)
+        first = self.builder.insert_element(undefined, self.read(address, ir.FloatType(), 4), ir.Constant(_I32, 0))
+        return self.builder.shuffle_vector(first, undefined, pattern)
+
+    def splat(self, value: float) -> Any:
+        return ir.Constant(self.vector, [value] * self.lanes)
+
+    def spread_mask(self, bit: Any) -> Any:
+        every, none = (ir.Constant(ir.VectorType(ir.IntType(1), self.lanes), [value] * self.lanes) for value in (1, 0))
+        return self.builder.select(bit, every, none)
+
+    def pixel(self, base: Any, place: Any) -> Any:
+        """The address of the pixel that the uint16 at `place` names."""
+        number = self.builder.zext(self.read(place, ir.IntType(16), 2), _I64)
+        return self.builder.add(base, self.builder.mul(number, self.const(4 * UNIT)))
+
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        function_type = ir.FunctionType(self.vector, [self.vector] * 3)
+        name = f"llvm.fmuladd.v{self.lanes}f32"
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, function_type, name), [a, b, c])
+
+    def loop(self, name: str, count: Any, values: list[Any]) -> tuple[list[Any], Any]:
+        """Begin a loop of `count` > 0 turns; return its values, and what takes those of the next turn and ends it."""
+        builder, entry = self.builder, self.builder.block
+        body, end = (builder.append_basic_block(s) for s in (name, f"{name}_end"))
+        builder.branch(body)
+        builder.position_at_end(body)
+        turn, *held = [builder.phi(v.type) for v in (count, *values)]
+        for phi, value in zip((turn, *held), (self.const(0), *values), strict=True):
+            phi.add_incoming(value, entry)
+
+        def again(*following: Any) -> None:
+            after = builder.add(turn, self.const(1))
+            for phi, value in zip((turn, *held), (after, *following), strict=True):
+                phi.add_incoming(value, builder.block)
+            builder.cbranch(builder.icmp_signed("<", after, count), body, end)
+            builder.position_at_end(end)
+
+        return held, again
+
+
+def _for_sizes(builder: Any, taps: Any, tile: Any) -> None:
+    """Emit tile(size) for the size that `taps` is."""
+    end = builder.append_basic_block("end")
+    switch = builder.switch(taps, end)
+    for size in SIZES:
+        block = builder.append_basic_block(f"single_{size}")
+        switch.add_case(ir.Constant(_I64, size), block)
+        builder.position_at_end(block)
+        tile(size)
+        builder.branch(end)
+    builder.position_at_end(end)
+
+
+@intrinsic
+def single_weights(
+    typingctx: Any, taps: Any, windows: Any, step: Any, x: Any, x_row: Any, places: Any, dy: Any, sums: Any
+) -> Any:
+    """sums[r, s] += x[places[i*step] + r*x_row + s] * dy[i*step], all pixels, for i < windows, r and s < taps.
+
+    x, places (uint16), dy, sums: addresses; x_row in pixels.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        taps, windows, step, x, x_row, places, dy, sums = values
+        emit = Vectors(builder, UNIT)
+        x_row = builder.mul(x_row, emit.const(4 * UNIT))
+
+        def tile(size: int) -> None:
+            at = [builder.add(sums, emit.const(4 * UNIT * i)) for i in range(size * size)]
+            totals = [emit.load(address) for address in at]
+            (place, value, *totals), again = emit.loop("windows", windows, [places, dy, *totals])
+            pixel, factor = emit.pixel(x, place), emit.spread(value)
+            for r in range(size):
+                row = builder.add(pixel, builder.mul(x_row, emit.const(r)))
+                for s in range(size):
+                    seen = emit.load(builder.add(row, emit.const(4 * UNIT * s)))
+                    totals[r * size + s] = emit.fma(factor, seen, totals[r * size + s])
+            steps = [builder.mul(step, emit.const(n)) for n in (2, 4)]
+            again(builder.add(place, steps[0]), builder.add(value, steps[1]), *totals)
+            for address, total in zip(at, totals, strict=True):
+                emit.store(total, address)
+
+        _for_sizes(builder, taps, tile)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 8), codegen
+
+
+@intrinsic
+def single_inputs(
+    typingctx: Any, taps: Any, windows: Any, k: Any, w: Any, places: Any, dy: Any, dx: Any, dx_row: Any
+) -> Any:
+    """Add to a row of windows' pixels, 2 further on each time, the weights that `places` names times dy.
+
+    dx[i, 2*q + j] += sum over k of w[places[q, k] + i*(taps + 1) + j] * dy[q, k] for i, j <= taps. w, places (uint16),
+    dy, dx: addresses; dx_row in pixels.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        taps, windows, k, w, places, dy, dx, dx_row = values
+        emit = Vectors(builder, 2 * UNIT)
+        two = 4 * 2 * UNIT
+        dx_row = builder.mul(dx_row, emit.const(4 * UNIT))
+
+        def tile(size: int) -> None:
+            rows, pairs = size + 1, (size + 1) // 2
+            grid = [(i, j) for i in range(rows) for j in range(pairs)]
+
+            def at(pixel: Any, i: int, j: int) -> Any:
+                return builder.add(builder.add(pixel, builder.mul(dx_row, emit.const(i))), emit.const(two * j))
+
+            held = [emit.load(at(dx, i, j)) for i, j in grid if j + 1 < pairs]
+            (pixel, place, value, *held), again = emit.loop("windows", windows, [dx, places, dy, *held])
+            kept = iter(held)
+            totals = [next(kept) if j + 1 < pairs else emit.load(at(pixel, i, j)) for i, j in grid]
+            (p, v, *totals), next_output = emit.loop("outputs", k, [place, value, *totals])
+            weights, factor = emit.pixel(w, p), emit.spread(v)
+            totals = [
+                emit.fma(factor, emit.load(builder.add(weights, emit.const(two * n))), total)
+                for n, total in enumerate(totals)
+            ]
+            after = builder.add(p, emit.const(2)), builder.add(v, emit.const(4))
+            next_output(*after, *totals)
+            for (i, j), total in zip(grid, totals, strict=True):
+                if j == 0:
+                    emit.store(total, at(pixel, i, 0))
+            held = [total for (_, j), total in zip(grid, totals, strict=True) if j > 0]
+            further = builder.add(pixel, emit.const(two))
+            again(further, *after, *held)
+            kept = iter(held)
+            for i, j in grid:
+                if j + 1 < pairs:
+                    emit.store(next(kept), at(further, i, j))
+
+        _for_sizes(builder, taps, tile)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 8), codegen
+
+
+@intrinsic
+def placed(typingctx: Any, base: Any, place: Any, down: Any, along: Any) -> Any:
+    """Return base, plus down where place is 2 or 3, plus along where it is 1 or 3: lanes of uint16."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        base, place, *steps = values
+        some, zero = _is_some(builder, place), ir.Constant(place.type, None)
+        for step, bit in zip(steps, (2, 1), strict=True):
+            several = builder.and_(place, ir.Constant(place.type, [bit] * place.type.count))
+            undefined = ir.Constant(place.type, ir.Undefined)
+            first = builder.insert_element(undefined, builder.trunc(step, place.type.element), ir.Constant(_I32, 0))
+            pattern = ir.Constant(ir.VectorType(_I32, place.type.count), [0] * place.type.count)
+            moved = builder.and_(some, builder.icmp_unsigned("!=", several, zero))
+            base = builder.add(base, builder.select(moved, builder.shuffle_vector(first, undefined, pattern), zero))
+        return base
+
+    return base(base, place, types.intp, types.intp), codegen
+
+
+@intrinsic
+def where_placed(typingctx: Any, place: Any, value: Any) -> Any:
+    """Return `value` where place is one of 0 to 3, else 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.select(_is_some(builder, values[0]), values[1], context.get_constant_null(value))
+
+    return value(place, value), codegen
+
+
+def _is_some(builder: Any, place: Any) -> Any:
+    return builder.icmp_unsigned("<", place, ir.Constant(place.type, [4] * place.type.count))

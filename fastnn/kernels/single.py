@@ -1,0 +1,146 @@
+"""The gradients of an inner convolution behind 2x2 pooling, from the one place of each window that has a gradient.
+
+Its weights, and its input: no array of the outputs' gradient, and a quarter of the products (see _single.py). For 3x3
+and 5x5 kernels on 5 to 8 channels. Batch 64, two threads, in us: gradients of pooling, weights and input on their own,
+and these, of weights and input:
+
+    14x14x6 to 16, 5x5    17   199   177     103   112        14x14x8 to 16, 5x5    17   263   219     112   112
+    14x14x6 to 6, 5x5      9    85    79      52    57        14x14x6 to 16, 3x3    18   102   103      66    80
+    28x28x6 to 16, 5x5    64   848  1669     433   517        16x16x8 to 20, 3x3    26   312   215     105   121
+"""
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._jit import kernel
+from ._lanes import LANES, MASKS_ARE_FREE, add, load, store
+from ._memory import address, stack_array
+from ._single import SIZES, UNIT, placed, single_inputs, single_weights, where_placed
+from ._windows import CHUNKS
+
+ROOM, PLACES = 32768, 8192  # elements on the stack: sums and pixels, and places of windows and their gradients
+NEAR = 4096  # the same of the pixels of some images, which L1 holds
+LEAST = 5  # channels
+
+
+def single_scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, itemsize: int) -> int:
+    """Return the number of elements that both gradients want as scratch; 0: not for these shapes."""
+    (images, _, _, c), (taps_h, taps_w, _, k), (_, rows, columns, _) = x_shape, w_shape, y_shape
+    tall, wide, table = 2 * rows + taps_h - 1, 2 * columns + taps_w - 1, table_pixels.py_func(taps_h, k)
+    pixels = max(tall * wide, NEAR // UNIT) + k * (taps_h * taps_w + 1) + 2
+    fits = pixels <= ROOM // UNIT and rows * columns * k <= PLACES and table < 1 << 16
+    if not MASKS_ARE_FREE or itemsize != 4 or taps_h != taps_w or taps_h not in SIZES or not fits:
+        return 0
+    if c < LEAST or c > UNIT:
+        return 0
+    return int(max(min(images, CHUNKS) * (taps_h * taps_w * c + 1) * k, table * UNIT + 64 // itemsize))
+
+
+@kernel
+def single_weight_chunk(part, parts, x, index, dy, padding, scratch, dw):
+    """The sum over one part of the images, into the part's scratch: dw's elements, then db's."""
+    (_, height, width, c), (taps, _, _, k) = x.shape, dw.shape
+    images, rows, columns, _ = dy.shape
+    tall, wide, windows = 2 * rows + taps - 1, 2 * columns + taps - 1, rows * columns
+    memory, gradient = stack_array(x, ROOM), stack_array(x, PLACES)
+    places, bases = stack_array(index, PLACES), stack_array(index, PLACES)
+    for p in range(rows):
+        for q in range(columns):
+            bases[(p * columns + q) * k : (p * columns + q + 1) * k] = 2 * p * wide + 2 * q
+    sums, image = taps * taps * UNIT, tall * wide * UNIT
+    pixels = (k * (sums + UNIT) + 15) // 16 * 16  # of some images, behind dw's sums and db's
+    together = max(1, min(NEAR // image, PLACES // (windows * k)))
+    end = (part + 1) * images // parts
+    memory[: pixels + min(together, images) * image] = 0
+    for first in range(part * images // parts, end, together):
+        several = min(together, end - first)
+        for n in range(several):
+            for h in range(padding[0], min(height + padding[0], tall)):
+                row = ((first + n) * height + h - padding[0]) * width * c
+                to = pixels + n * image + (h * wide + padding[1]) * UNIT
+                for v in range(min(width, wide - padding[1])):
+                    store(memory, to + v * UNIT, UNIT, load(x, row + v * c, c))
+            to = n * windows * k
+            _mark(index, dy, (first + n) * windows * k, windows * k, wide, 1, bases, places, gradient, to)
+            for i in range(windows):
+                for j in range(0, k, LANES):
+                    total = load(memory, k * sums + j, k - j)
+                    store(memory, k * sums + j, k - j, add(total, load(gradient, to + i * k + j, k - j)))
+        for n in range(several):
+            for i in range(k):
+                single_weights(taps, windows, k, address(memory, pixels + n * image), wide,
+                               address(places, n * windows * k + i), address(gradient, n * windows * k + i),
+                               address(memory, i * sums))  # fmt: skip
+    result = scratch[part * (dw.size + k) : (part + 1) * (dw.size + k)]
+    for tap in range(taps * taps):
+        for channel in range(c):
+            for i in range(k):
+                result[(tap * c + channel) * k + i] = memory[i * sums + tap * UNIT + channel]
+    for i in range(k):
+        result[dw.size + i] = memory[k * sums + i]
+
+
+@kernel
+def _mark(index, dy, at, count, down, along, bases, places, gradient, to):
+    """Write `count` places, which are `down` and `along` from the bases, and gradients, from `at` on, to `to`.
+
+    Where index says nowhere, because of ReLU, the gradient is 0.
+    """
+    for i in range(0, count, LANES):
+        place = load(index, at + i, count - i)
+        store(places, to + i, count - i, placed(load(bases, i, count - i), place, down, along))
+        store(gradient, to + i, count - i, where_placed(place, load(dy, at + i, count - i)))
+
+
+@kernel
+def table_pixels(taps, k):
+    """Return how many pixels the weights of k outputs take in the table of `single_table_chunk`."""
+    return taps + 2 + k * (taps + 1) * (taps + 1)
+
+
+@kernel
+def table_begin(scratch):
+    """Return where the table begins in scratch, on a cache line."""
+    return (64 - address(scratch, 0) % 64) % 64 // scratch.itemsize
+
+
+@kernel
+def single_table_chunk(i, w, scratch):
+    """Write an output's weights as rows of taps + 1 pixels, with zeros between, above and below, and one before."""
+    taps, _, c, k = w.shape
+    begin = table_begin(scratch)
+    first, end = begin + table_pixels(taps, i) * UNIT, begin + table_pixels(taps, i + 1) * UNIT
+    scratch[begin if i == 0 else first : end] = 0
+    for r in range(taps):
+        for s in range(taps):
+            for channel in range(c):
+                scratch[first + (r * (taps + 1) + s) * UNIT + channel] = w[r, s, channel, i]
+
+
+@kernel
+def single_input_chunk(part, parts, index, dy, w, padding, scratch, dx):
+    """The images of one part."""
+    (_, height, width, c), (taps, _, _, k) = dx.shape, w.shape
+    images, rows, columns, _ = dy.shape
+    tall, wide, windows = 2 * rows + taps - 1, 2 * columns + taps - 1, rows * columns
+    memory, gradient = stack_array(dx, ROOM), stack_array(dx, PLACES)
+    places, bases = stack_array(index, PLACES), stack_array(index, PLACES)
+    for i in range(windows):
+        for j in range(k):
+            bases[i * k + j] = table_pixels(taps, j)
+    table, row = address(scratch, table_begin(scratch)), columns * k
+    for n in range(part * images // parts, (part + 1) * images // parts):
+        _mark(index, dy, n * windows * k, windows * k, -(taps + 1), -1, bases, places, gradient, 0)
+        memory[: tall * wide * UNIT] = 0
+        for p in range(rows):
+            single_inputs(taps, columns, k, table, address(places, p * row), address(gradient, p * row),
+                          address(memory, 2 * p * wide * UNIT), wide)  # fmt: skip
+        for h in range(height):
+            to = (n * height + h) * width * c
+            inside = max(0, min(width, wide - padding[1])) if h + padding[0] < tall else 0
+            source = ((h + padding[0]) * wide + padding[1]) * UNIT
+            for v in range(inside):
+                store(dx, to + v * c, c, load(memory, source + v * UNIT, c))
+            dx.reshape(-1)[to + inside * c : to + width * c] = 0
