@@ -12,7 +12,7 @@ Two tiles at a time pass from rows of the images to windows of y within L1. Larg
 from __future__ import annotations
 
 from ._jit import kernel
-from ._lanes import LANES, MASKS_ARE_FREE, load, store
+from ._lanes import LANES, MASKS_ARE_FREE, load, spread, store
 from ._lanewise import (
     BYTES,
     OUTPUTS,
@@ -65,10 +65,11 @@ def is_lanewise(w_shape, columns, itemsize):
 
 @kernel
 def lanewise_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
-    """A band of rows of y for one group of images."""
+    """A band of rows of y for one group of images; index as `conv2d_pool_forward` has it."""
     c, k = w.shape[2:]
     images, rows, columns, _ = y.shape
-    group, band = chunk // cut, chunk % cut
+    group, band, inner = chunk // cut, chunk % cut, index.shape[4] == 1
+    least = spread(index, 0 if inner else 1)  # of places
     n = group * LANES
     count = min(LANES, images - n)
     memory = stack_array(x, ROOM)
@@ -112,11 +113,16 @@ def lanewise_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
         for p in range(p0, end):
             source, to = (outputs + (p - p0) * side) * LANES, (n * rows + p) * side
             transpose(x, side, count, address(memory, source), LANES, address(y, to), rows * side)
+            if not inner:
+                for i in range(side):
+                    found = narrowed(load(memory, source + (places + i) * LANES, LANES), least)
+                    store(index, ((group * rows + p) * side + i) * LANES, LANES, found)
+                continue
             transpose(x, side, count, address(memory, source + places * LANES), LANES,
                       address(memory, places_row * LANES), side)  # fmt: skip
             for image in range(count):
                 for i in range(0, side, LANES):
-                    found = narrowed(load(memory, places_row * LANES + image * side + i, side - i), index)
+                    found = narrowed(load(memory, places_row * LANES + image * side + i, side - i), least)
                     store(index, to + image * rows * side + i, side - i, found)
 
 

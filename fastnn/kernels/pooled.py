@@ -82,7 +82,7 @@ def conv2d_pool_forward(x, w, b, padding, rectify, scratch, index, y):
         return
     groups = (x.shape[0] + LANES - 1) // LANES
     cut = bands(groups, y.shape[1])
-    if index.shape[4] == 1 and is_lanewise(w.shape, y.shape[2], y.itemsize):
+    if is_lanewise(w.shape, y.shape[2], y.itemsize):
         run(lanewise_chunk, groups * cut, y.size // w.shape[3] * w.size // 4,
             (cut, x, w, b, padding, rectify, index, y))  # fmt: skip
         return
