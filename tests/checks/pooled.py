@@ -59,6 +59,8 @@ POOLED_EXAMPLES = [
     PooledCase(18, (3, 9), 2, 7, (3, 3), padding=(4, 0), after=(2, 4), nan=True),  # windows that see no pixel
     PooledCase(140, (4, 3), 1, 10, (3, 3), padding=(0, 3), after=(3, 0)),  # more groups of images than parts
     PooledCase(19, (9, 8), 4, 13, (2, 7), padding=(0, 2), after=(0, 1), bias=False, rectify=False),
+    PooledCase(18, (24, 23), 1, 16, (5, 5), padding=(2, 2), after=(2, 3)),  # Winograd's, on AVX-512
+    PooledCase(37, (7, 12), 3, 34, (5, 5), padding=(1, 0), after=(2, 1), bias=False),
 ]
 
 # Winograd's products: rows and columns left out, tiles that a window shares, blocks of some rows of an image
@@ -128,10 +130,11 @@ def check_pooled(ops: Operations, case: PooledCase, place: Place = plain, oracle
     if case.nan:
         seen.flat[:: seen.size // 3] = np.nan
     forward = ("conv2d_pool_forward", seen, w, b, case.padding, case.rectify, scratch)
-    index, y = agree(ops, *forward, index, y, outputs=2, terms=terms, place=place, **other)
     if ops is kernels and is_lanewise.py_func(w.shape, y.shape[2], 4):
-        check_inner_outputs(ops, case, place, **other)  # of other products
+        check_outputs(ops, case, place, **other)
+        index = check_outputs(ops, case, place, inner=False, **other)
     else:
+        index, y = agree(ops, *forward, index, y, outputs=2, terms=terms, place=place, **other)
         inner, again = blank((*y.shape, 1), "uint16"), blank(y.shape, "float32")
         _, again = agree(ops, *forward, inner, again, outputs=2, terms=terms, place=place, **other)
         np.testing.assert_array_equal(again, y)
@@ -144,9 +147,9 @@ def check_pooled(ops: Operations, case: PooledCase, place: Place = plain, oracle
 def check_inner(ops: Operations, case: PooledCase, place: Place = plain, oracle: Operations = naive) -> None:
     """Outputs and gradients equal the oracle's."""
     x, w, b, dy = case.arrays()
-    k, scratch = dy.shape[3], _inner_scratch(ops, case)
+    k, scratch = dy.shape[3], _scratch(ops, case)
     assert scratch.size > 0 or ops is not kernels
-    index = check_inner_outputs(ops, case, place, oracle)
+    index = check_outputs(ops, case, place, oracle)
     how: dict[str, Any] = {"scratch": True, "place": place, "oracle": oracle}
     dw, db, dx = blank(w.shape, "float32"), blank(b.shape, "float32"), blank(x.shape, "float32")
     gradient = ("conv2d_pool_weight_gradient", x, index, dy, case.padding, scratch, dw, db)
@@ -154,14 +157,14 @@ def check_inner(ops: Operations, case: PooledCase, place: Place = plain, oracle:
     agree(ops, "conv2d_pool_input_gradient", index, dy, w, case.padding, scratch, dx, terms=8 * 9 * k, **how)
 
 
-def check_inner_outputs(
-    ops: Operations, case: PooledCase, place: Place = plain, oracle: Operations = naive
+def check_outputs(
+    ops: Operations, case: PooledCase, place: Place = plain, oracle: Operations = naive, inner: bool = True
 ) -> Array:
-    """Outputs equal the oracle's; places are those of its largest, up to rounding."""
+    """Outputs equal the oracle's; places, which are returned, are those of its largest, up to rounding."""
     x, w, b, dy = case.arrays()
     (n, p, q, k), terms = dy.shape, 8 * w[..., 0].size
-    scratch = _inner_scratch(ops, case)
-    index, y = blank((*dy.shape, 1), "uint16"), blank(dy.shape, "float32")
+    scratch = _scratch(ops, case, inner)
+    index, y = blank((*dy.shape, 1) if inner else (-(-n // 16), p, q, k, 16), "uint16"), blank(dy.shape, "float32")
     forward = (x, w, b, case.padding, case.rectify, scratch, index, y)
     _, index, y = run(ops.conv2d_pool_forward, *forward, outputs=3, place=place)
     outputs = np.empty((n, 2 * p, 2 * q, k))
@@ -169,15 +172,19 @@ def check_inner_outputs(
     oracle.conv2d_forward(*exact, (1, 1), case.padding, (1, 1), 1, 0, 0.0, np.empty(0), outputs)
     windows = outputs.reshape(n, p, 2, q, 2, k).swapaxes(2, 3).reshape(n, p, q, 4, k)
     close(y, np.maximum(windows.max(3), 0 if case.rectify else -np.inf), terms)
-    nowhere = index[..., 0] == 2**16 - 1
+    places = index[..., 0] if inner else np.moveaxis(index, 4, 1).reshape(-1, p, q, k) - np.uint16(1)
+    of_zeros = np.where(case.rectify & (np.resize(b, k) <= 0), 2**16 - 1, 0)  # in images that are not there
+    np.testing.assert_array_equal(places[n:], np.broadcast_to(of_zeros, places[n:].shape))
+    places = places[:n]
+    nowhere = places == 2**16 - 1
     np.testing.assert_array_equal(nowhere, y == 0 if case.rectify else False)
-    chosen = np.take_along_axis(windows, np.where(nowhere, 0, index[..., 0])[..., None, :], 3)[..., 0, :]
+    chosen = np.take_along_axis(windows, np.where(nowhere, 0, places)[..., None, :], 3)[..., 0, :]
     close(y[~nowhere], chosen[~nowhere], terms)
     return np.asarray(index)
 
 
-def _inner_scratch(ops: Operations, case: PooledCase) -> Array:
+def _scratch(ops: Operations, case: PooledCase, inner: bool = True) -> Array:
     x, w, _, dy = case.arrays()
-    size = ops.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, True)
+    size = ops.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, inner)
     assert size >= 0, f"{case} has no operation"
     return blank(size, "float32")
