@@ -1,11 +1,15 @@
 """A 5x5 convolution with 2x2 max pooling and ReLU by Winograd's products, with images as lanes (see _lanewise.py).
 
 Two tiles at a time pass from rows of the images to windows of y within L1. Largest error relative to the largest output
-1e-6. Batch 64, two threads, in us, direct products and these, in turns of processes:
+1e-6. Batch 64, two threads, in us, direct products and these, in turns; index as further in, then as in first layers:
 
     14x14x1 to 16     36    29        14x14x6 to 16    150    93
     14x14x4 to 8      55    42        14x14x12 to 16   286   192
     14x14x6 to 6      62    51        12x12x15 to 32   446   446
+
+    28x28x1 to 6, same     89    90        28x28x1 to 32, same   437    368
+    28x28x1 to 8           84    81        32x32x3 to 16         589    416
+    28x28x1 to 16         164   148        32x32x3 to 32, same  1545   1018
 """
 # mypy: disable-error-code="no-untyped-def"
 

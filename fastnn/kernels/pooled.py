@@ -3,13 +3,14 @@
 It is for a network's first layers, which are all memory traffic: outputs are pooled in registers, and the gradient
 selects the pixels of a window that belong to its largest output, so that arrays of four times the size are neither
 written nor read. Lanes are images, whatever the channels. `index` keeps their order, since only the gradient reads it.
-Further in, where the input has a gradient too, the operations are those of lanewise.py, single.py and winograd.py.
+Further in, where the input has a gradient too, the operations are those of lanewise.py, single.py and winograd.py;
+lanewise.py has first layers with 5x5 kernels too, from 16 products of channels and outputs on.
 
 Batch 64, two cores, before and after, in us (python -m pytest benchmarks/test_conv.py -k pooled):
 
                               forward       weight gradient
     28x28x1 to 6, 5x5         188    86         199    53
-    28x28x1 to 16, 5x5 valid  273   167         256   100
+    28x28x1 to 16, 5x5 valid  273   150         256   100
     28x28x1 to 32, 3x3        394   220         327   134
     28x28x1 to 64, 3x3        676   422        1067   350
     32x32x3 to 16, 3x3        468   326         447   210
