@@ -44,18 +44,24 @@ def dense_call(operation: str, shape: Dense, bias: bool = True, operations: Any 
     return Call(operation, normal(n, k, seed=2), normal(c, k, seed=1), blank(0, c), wanted, blank(n, c), scratch=3)
 
 
-def pooled_call(operation: str, shape: Conv) -> Call:
-    """A pass of a convolution with bias, 2x2 max pooling and ReLU."""
+def pooled_call(operation: str, shape: Conv, inside: bool) -> Call | None:
+    """A pass of a convolution with bias, 2x2 max pooling and ReLU; None where this CPU has none for the shape."""
     x, half, padding = (shape.n, shape.pixels, shape.pixels, shape.c), shape.outputs // 2, (shape.padding,) * 2
     w, y = (shape.size, shape.size, shape.c, shape.k), (shape.n, half, half, shape.k)
-    index = np.random.default_rng(4).integers(0, 5, (-(-shape.n // IMAGES), *y[1:], IMAGES)).astype(np.uint16)
-    wanted = scratch(kernels.conv2d_pool_scratch_size(x, w, y, 4, False))
+    lanes, nowhere = (1, 4) if inside else (IMAGES, 0)
+    index = np.random.default_rng(4).integers(0, 5, (-(-shape.n // lanes), *y[1:], lanes)).astype(np.uint16)
+    index[index == nowhere] = 2**16 - 1 if inside else 0
+    size = kernels.conv2d_pool_scratch_size(x, w, y, 4, inside)
+    if size <= 0:
+        return None
+    wanted = scratch(size)
     if operation == "conv2d_pool_forward":
         weights, biases = normal(*w, seed=1), normal(shape.k, seed=3)
-        return Call(
-            operation, normal(*x), weights, biases, padding, True, wanted, index, blank(*y), outputs=2, scratch=5
-        )
+        # The places are no result to compare: rounding decides between outputs that are nearly equal.
+        return Call(operation, normal(*x), weights, biases, padding, True, wanted, index, blank(*y), scratch=5)
     dy = normal(*y, seed=2)
+    if operation == "conv2d_pool_input_gradient":
+        return Call(operation, index, dy, normal(*w, seed=1), padding, wanted, blank(*x), scratch=4)
     return Call(operation, normal(*x), index, dy, padding, wanted, blank(*w), blank(shape.k), outputs=2, scratch=4)
 
 

@@ -173,6 +173,11 @@ POOLED = [
     Conv(64, 28, 1, 6, size=5), Conv(64, 28, 1, 16, size=5, same=False), Conv(64, 28, 1, 32), Conv(64, 28, 1, 64),
     Conv(64, 32, 3, 16), Conv(64, 32, 3, 64),
 ]  # fmt: skip
+# The same further in, where the input has a gradient too
+POOLED_INSIDE = [
+    Conv(64, 14, 6, 16, size=5, same=False), Conv(64, 12, 16, 32, same=False), Conv(64, 14, 32, 64),
+    Conv(64, 32, 32, 32),
+]  # fmt: skip
 NARROW_FIGURES = Figures(ratio_least=4.0)
 GROUPED = [
     Conv(64, 32, 32, 32, groups=32), Conv(64, 16, 64, 64, groups=64), Conv(64, 16, 64, 64, size=5, groups=64),
@@ -213,8 +218,9 @@ TABLE: dict[str, list[Any]] = {
     "conv2d_forward": WIDE + NARROW + GROUPED,
     "conv2d_weight_gradient": WIDE + NARROW + GROUPED,
     "conv2d_input_gradient": WIDE + NARROW + GROUPED,
-    "conv2d_pool_forward": POOLED,
-    "conv2d_pool_weight_gradient": POOLED,
+    "conv2d_pool_forward": POOLED + POOLED_INSIDE,
+    "conv2d_pool_weight_gradient": POOLED + POOLED_INSIDE,
+    "conv2d_pool_input_gradient": POOLED_INSIDE,
     "activation_forward": ELEMENTS,
     "activation_backward": ELEMENTS,
     "softmax_forward": LOGITS,

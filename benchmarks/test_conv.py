@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from .calls import conv_call, pooled_call
-from .shapes import FASTER, GROUPED, NARROW, NARROW_FIGURES, POOLED, WIDE, WIDE_FIGURES
+from .shapes import FASTER, GROUPED, NARROW, NARROW_FIGURES, POOLED, POOLED_INSIDE, WIDE, WIDE_FIGURES
 
 OPERATIONS = ["conv2d_forward", "conv2d_input_gradient", "conv2d_weight_gradient"]
 
@@ -36,9 +36,23 @@ def test_conv_grouped(compare, operation, shape):
     measure(compare, operation, shape, FASTER)
 
 
+def measure_pooled(compare, operation, shape, inside):
+    shape = replace(shape, n=16) if compare.once else shape
+    call = pooled_call(operation, shape, inside)
+    if call is None:
+        pytest.skip("this CPU has no such operation for the shape")
+    compare.calls(call, shape, NARROW_FIGURES, multiply_adds=shape.multiply_adds)
+
+
 @pytest.mark.benchmark(group="conv, with pooling")
 @pytest.mark.parametrize("operation", ["conv2d_pool_forward", "conv2d_pool_weight_gradient"])
 @pytest.mark.parametrize("shape", POOLED, ids=str)
 def test_conv_pooled(compare, operation, shape):
-    shape = replace(shape, n=16) if compare.once else shape
-    compare.calls(pooled_call(operation, shape), shape, NARROW_FIGURES, multiply_adds=shape.multiply_adds)
+    measure_pooled(compare, operation, shape, inside=False)
+
+
+@pytest.mark.benchmark(group="conv, with pooling, inside")
+@pytest.mark.parametrize("operation", [name.replace("conv2d", "conv2d_pool") for name in OPERATIONS])
+@pytest.mark.parametrize("shape", POOLED_INSIDE, ids=str)
+def test_conv_pooled_inside(compare, operation, shape):
+    measure_pooled(compare, operation, shape, inside=True)
