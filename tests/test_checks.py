@@ -34,7 +34,7 @@ def _unwritten_tail(operation, arguments):
 def _changed_input(operation, arguments):
     operation(*arguments)
     arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.size]
-    arrays[0].flat[0] += 1
+    arrays[0].flat[0] = not arrays[0].flat[0]
 
 
 @pytest.mark.parametrize("fault", [_wrong_value, _unwritten_tail, _changed_input])

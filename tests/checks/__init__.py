@@ -49,5 +49,7 @@ CHECKS = {
         (pool.check_avg_pool2d, pool.POOL_EXAMPLES),
         (pool.check_global_avg_pool2d, pool.POOL_EXAMPLES),
     ],
-    "pooled": [(pooled.check_pooled, pooled.POOLED_EXAMPLES)],
+    "pooled": [
+        (pooled.check_pooled, pooled.POOLED_EXAMPLES), (pooled.check_inner, pooled.SINGLE_EXAMPLES[::4]),
+    ],
 }
