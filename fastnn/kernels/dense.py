@@ -119,10 +119,13 @@ def input_product(dz, w, relu, dx):
         product(dz, m, c, n, address(dz, 0), n, 1, address(w, 0), 1, n, address(dx, 0), 0, 0, 0.0, 0)
         if relu.size > 0:
             activation_backward(RELU, 0.0, relu.reshape(-1)[:0], relu.reshape(-1), dx.reshape(-1), dx.reshape(-1))
+    elif 64 <= m <= 128 and n <= DEPTH and c * dz.itemsize % (CHUNKS * PANEL) == 0 and w.size * dz.itemsize < HEAVY:
+        panels = (c * dz.itemsize + PANEL - 1) // PANEL
+        run(_across_chunk, panels, _work(m, n, c, dz.itemsize), (dz, w, relu, dx))
     else:
         panels = (m * dz.itemsize + PANEL - 1) // PANEL
         row_blocks = max(1, min((CHUNKS + panels - 1) // panels, c // 64))
-        run(_flipped_chunk, row_blocks * panels, m * n * c // 16, (dz, w, relu, row_blocks, panels, dx))
+        run(_flipped_chunk, row_blocks * panels, _work(m, n, c, dz.itemsize), (dz, w, relu, row_blocks, panels, dx))
 
 
 @kernel
@@ -135,6 +138,8 @@ def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alph
     panels = (n * size + PANEL - 1) // PANEL
     packed, near = _is_packed(m, n, k, a_k, b_n, size), _shares_sets(m, a_row, a_k, size)
     row_blocks = (m * size + ROWS - 1) // ROWS
+    if row_blocks > CHUNKS:  # as many for each thread: weight gradient of (64, 3136, 128) 240 us instead of 257
+        row_blocks = (row_blocks + PARTS - 1) // PARTS * PARTS
     if panels < PARTS:  # few columns: rows make the chunks
         row_blocks = max(row_blocks, min(PARTS // panels, m // (4 * MAX_ROWS)))
     if packed:
@@ -144,9 +149,15 @@ def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alph
     column_blocks = min(panels, (CHUNKS + row_blocks - 1) // row_blocks)
     if packed:  # A is copied again for every block of B
         column_blocks = max(column_blocks, (panels * PANEL + COLUMNS - 1) // COLUMNS)
-    run(_product_chunk, row_blocks * column_blocks, m * n * k // 16,
+    run(_product_chunk, row_blocks * column_blocks, _work(m, n, k, size),
         (packed, near, like, m, n, k, row_blocks, column_blocks, a, a_row, a_k, b, b_k, b_n, c, bias, activation,
          alpha, sums))  # fmt: skip
+
+
+@kernel
+def _work(m, n, k, size):
+    """Return the work of a product for `run`: a narrow one takes as long as one with whole panels of B."""
+    return m * max(n, PANEL // size) * k // 16
 
 
 @kernel
@@ -304,6 +315,26 @@ def _flipped_chunk(chunk, dz, w, relu, row_blocks, panels, dx):
     for i in range(i0, i0 + columns if relu.size > 0 else i0):
         for j in range(c0, c1, LANES):
             at, count = i * c + j, c1 - j
+            store(dx, at, count, where_positive(load(relu, at, count), load(dx, at, count)))
+
+
+@kernel
+def _across_chunk(panel, dz, w, relu, dx):
+    """Some columns of dx = dz @ w.T, whose rows of w are transposed: less than dz and dx where w is small.
+
+    (128, 128) to 256 inputs within the step of an MLP: 44 us, flipped 46.5.
+    """
+    size = dz.itemsize
+    width = PANEL // size
+    (m, n), c = dz.shape, w.shape[0]
+    j0 = panel * width
+    columns = min(width, c - j0)
+    w_t = stack(FLIPPED_B)
+    transpose(dz, columns, n, address(w, j0 * n), n, w_t, width)
+    gemm(dz, m, columns, 1, n, address(dz, 0), n, 0, 1, w_t, 0, width, address(dx, j0), c, 0, 0)
+    for i in range(m if relu.size > 0 else 0):
+        for j in range(j0, j0 + columns, LANES):
+            at, count = i * c + j, j0 + columns - j
             store(dx, at, count, where_positive(load(relu, at, count), load(dx, at, count)))
 
 
