@@ -12,6 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from ._dots import largest
 from ._lanes import LANES
 from ._single import Vectors
 from ._transforms import INPUT, OUTPUT, WEIGHTS, matrices, transformed
@@ -144,12 +145,7 @@ def lane_windows(
                 parts = [emit.const((j * PART + n * WINDOW + i) * BYTES) for j in range(SIDE)]
                 row = [emit.load(builder.add(line, part)) for part in parts]
                 window += transformed(emit, matrices, row)
-            best, place = window[0], ir.Constant(whole, [0] * LANES)
-            for i, value in enumerate(window[1:], 1):
-                greater = builder.fcmp_unordered(">", value, best)  # true where either is NaN
-                take = builder.and_(greater, builder.fcmp_ordered("ord", best, best))
-                best = builder.select(take, value, best)
-                place = builder.select(take, ir.Constant(whole, [i] * LANES), place)
+            best, place = largest(builder, window, whole, 0)
             best = builder.fadd(best, emit.spread(builder.add(shift, emit.const(4 * (n % OUTPUTS)))))
             kept = builder.or_(builder.fcmp_unordered(">", best, emit.splat(0.0)), linear)
             best = builder.select(kept, best, emit.splat(0.0))
