@@ -56,6 +56,7 @@ PAIRS = types.uint32  # the element type of their arrays
 # Flags of gemm
 ACCUMULATE = 1  # start from C's old values instead of the bias or zero
 RELU = 2  # write max(C, 0)
+FAR = 8  # C does not lie in L1: ask for a tile's part of it beforehand, as for sums of LONG terms
 
 
 def lanes(dtype: Any) -> int:
@@ -212,7 +213,8 @@ def _emit_tile(emit: Emitter, rows: int, vectors: int, masked: bool, arguments: 
 
     starts, to = row_addresses(start, start_row), row_addresses(c, c_row)
     some = builder.mul(arguments["outer"], arguments["inner"])
-    with builder.if_then(builder.icmp_signed(">=", some, const(LONG))):
+    far = builder.icmp_signed("!=", builder.and_(arguments["flags"], const(FAR)), const(0))
+    with builder.if_then(builder.or_(far, builder.icmp_signed(">=", some, const(LONG)))):
         for i, j in grid:
             emit.prefetch(to[i], j, write=True)
     first = [emit.splat(0.0)] * len(grid)
