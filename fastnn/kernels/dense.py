@@ -14,7 +14,8 @@ from ._memory import WAYS, address, one, stack, transpose
 from ._packing import ALIASED, COLUMNS, DEPTH, PAGE, PANEL, SMALL_PANEL, packed_block
 from ._parallel import run
 from ._simd import ACCUMULATE, MAX_ROWS, gemm
-from .activation import RELU, activation_backward
+from .activation import IDENTITY, RELU, activation_backward
+from .strassen import is_strassen, strassen, strassen_scratch_size
 
 CHUNKS = 8  # wanted at least, for the thread pool
 ROWS = 1024  # bytes of one column of C in one direct chunk
@@ -29,6 +30,8 @@ LONG, SMALL = 1024, 4096  # samples from which, and weights up to which, the wei
 
 def dense_scratch_size(n, c, k):
     """Return the number of elements that all three products want as scratch."""
+    if is_strassen.py_func(n, c, k):
+        return max(strassen_scratch_size(*sizes) for sizes in ((n, k, c), (c, k, n), (n, c, k)))
     return (c + 1) * k * CHUNKS if in_parts(n, c, k) else 0
 
 
@@ -52,7 +55,10 @@ def dense_forward(x, w, b, activation, alpha, scratch, y):
         gemm(x, 1, m * n, 1, parts, one(x), 0, 0, 0, partial, 0, m * n, address(y, 0), 0, 0, tile_flags(activation))
         activate(x, activation, alpha, address(y, 0), m * n)
         return
-    product(x, m, n, k, address(x, 0), k, 1, address(w, 0), n, 1, address(y, 0), bias, activation, alpha, 0)
+    if is_strassen(m, n, k):
+        strassen(x, False, w, False, b, activation, alpha, scratch, y, b[:0])
+    else:
+        product(x, m, n, k, address(x, 0), k, 1, address(w, 0), n, 1, address(y, 0), bias, activation, alpha, 0)
 
 
 @kernel
@@ -89,6 +95,8 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
     if in_parts(n, c, k):
         run(_part_chunk, CHUNKS, n * c * k // 16, (x, dz, scratch))
         _sum_parts(scratch[: (c + 1) * k * CHUNKS], dw.reshape(-1), db)
+    elif is_strassen(n, c, k):
+        strassen(x, True, dz, False, db[:0], IDENTITY, 0.0, scratch, dw, db)
     else:
         product(x, c, k, n, address(x, 0), 1, c, address(dz, 0), k, 1, address(dw, 0), 0, 0, 0.0,
                 address(db, 0) if db.size > 0 else 0)  # fmt: skip
@@ -97,7 +105,12 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
 @kernel
 def dense_input_gradient(dz, w, relu, scratch, dx):
     """dx (N, C) = dz @ w.T, and 0 where relu (N, C) is not positive, unless it has size 0."""
-    input_product(dz, w, relu, dx)
+    (n, k), c = dz.shape, w.shape[0]
+    if is_strassen(n, c, k):
+        strassen(dz, False, w, True, scratch[:0], IDENTITY, 0.0, scratch, dx, scratch[:0])
+        _slope(relu, dx)
+    else:
+        input_product(dz, w, relu, dx)
 
 
 @kernel
@@ -106,12 +119,17 @@ def input_product(dz, w, relu, dx):
     (m, n), c = dz.shape, w.shape[0]
     if n * dz.itemsize > WIDE and m >= 64:
         product(dz, m, c, n, address(dz, 0), n, 1, address(w, 0), 1, n, address(dx, 0), 0, 0, 0.0, 0)
-        if relu.size > 0:
-            activation_backward(RELU, 0.0, relu.reshape(-1)[:0], relu.reshape(-1), dx.reshape(-1), dx.reshape(-1))
+        _slope(relu, dx)
     else:
         panels = (m * dz.itemsize + PANEL - 1) // PANEL
         row_blocks = max(1, min((CHUNKS + panels - 1) // panels, c // 64))
         run(_flipped_chunk, row_blocks * panels, m * n * c // 16, (dz, w, relu, row_blocks, panels, dx))
+
+
+@kernel
+def _slope(relu, dx):
+    if relu.size > 0:
+        activation_backward(RELU, 0.0, relu.reshape(-1)[:0], relu.reshape(-1), dx.reshape(-1), dx.reshape(-1))
 
 
 @kernel
