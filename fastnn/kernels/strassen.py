@@ -10,10 +10,11 @@ A11 A12 / A21 A22 of A, and those of B and C = A @ B alike:
     C12 = X + Y       C12 += S4 B22
     C22 = C21 + Y     C21 += A22 T4
 
-First the eight sums are written to the scratch memory, then each chunk makes its part of all four quadrants of C, with
-the copies of `packed_block`, for which a sum is a matrix like any other. X and Y are the chunk's parts of one matrix
-in the scratch memory. Where a dimension is odd, quadrants of the second half are a row, column or term smaller: sums
-have zeros there, products leave the terms away.
+First the operands are written to the scratch memory: the sums, and of A the quadrants too, all as rows of terms that
+lie in different sets of L1, so that they need no more copies. Then each chunk makes its part of all four quadrants of C
+by `packed_block`, for which a sum is a matrix like any other. X and Y are halves of one matrix in the scratch memory.
+Where a dimension is odd, the quadrants of its second half are a row, column or term smaller: sums have zeros there, and
+products leave the terms away.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -22,20 +23,23 @@ from __future__ import annotations
 from ._epilogue import activate, tile_flags
 from ._jit import kernel
 from ._lanes import LANES, add, load, multiply, multiply_add, spread, store, where_positive
-from ._memory import address, one
+from ._memory import address, copy, one, stack_array, transpose
 from ._packing import COLUMNS, PANEL, packed_block
 from ._parallel import run
 from ._simd import ACCUMULATE, START, gemm
 
-CHUNKS = 8  # of the sums of each operand
-ROW_BLOCKS, COLUMN_BLOCKS = 2, 1
-LEAST_SIDE, LEAST = 1024, 2 << 30  # rows, columns and terms, and multiply-adds, from which these products pay
+CHUNKS = 8  # of the operands of each side, and of C at least
+ROW_BLOCKS = 2  # of a quadrant of C, for each of which B is copied again
+LEAST_SIDE, LEAST = 1024, 3 << 30  # rows, columns and terms, and multiply-adds, from which these products pay
+BLOCK_ROWS, BLOCK_COLUMNS = 64, 128  # of each operand, which pass through L2 on their way to the scratch memory
+BLOCK = BLOCK_ROWS * BLOCK_COLUMNS
+BLOCKS = 7 * BLOCK
 
 
 def strassen_scratch_size(m, n, k):
     """Return the number of elements that C (m, n) = A @ B with k terms wants as scratch."""
-    parts = [_matrix.py_func(rows, columns) for rows, columns in ((m, k), (k, m), (k, n), (n, k))]
-    return 4 * (max(parts[:2]) + max(parts[2:])) + _half.py_func(m) * n
+    of_a, of_b, of_flipped = (_matrix.py_func(rows, columns) for rows, columns in ((m, k), (k, n), (n, k)))
+    return 7 * of_a + 4 * max(of_b, of_flipped) + _half.py_func(m) * n
 
 
 @kernel
@@ -51,11 +55,12 @@ def strassen(a, a_across, b, b_across, bias, activation, alpha, scratch, c, sums
     a is A (m, k), or with `a_across` its transpose (k, m); b alike.
     """
     (m, n), k = c.shape, b.shape[1] if b_across else b.shape[0]
-    run(_sums_chunk, (3 if sums.size > 0 else 2) * CHUNKS, 4 * (a.size + b.size),
-        (a, a_across, b, b_across, scratch, sums))  # fmt: skip
-    row_blocks, column_blocks = ROW_BLOCKS, max(COLUMN_BLOCKS, (_half(n) * c.itemsize + COLUMNS - 1) // COLUMNS)
-    run(_products_chunk, row_blocks * column_blocks, m * n * k // 16,
-        (row_blocks, column_blocks, a, a_across, b, b_across, bias, activation, alpha, scratch, c))  # fmt: skip
+    of_s, of_t = _matrix(m, k), _matrix(b.shape[0], b.shape[1])
+    run(_operands_chunk, (3 if sums.size > 0 else 2) * CHUNKS, 4 * (a.size + b.size),
+        (a, a_across, of_s, b, b_across, of_t, scratch, sums))  # fmt: skip
+    column_blocks = max(CHUNKS // ROW_BLOCKS, (_half(n) * c.itemsize + COLUMNS - 1) // COLUMNS)
+    run(_products_chunk, ROW_BLOCKS * column_blocks, m * n * k // 16,
+        (column_blocks, of_s, b, b_across, of_t, bias, activation, alpha, scratch, c))  # fmt: skip
 
 
 @kernel
@@ -65,24 +70,24 @@ def _half(count):
 
 @kernel
 def _row(columns):
-    """Return the elements from one row of a sum to the next, which so lie in different sets of L1."""
+    """Return the elements from one row of an operand to the next."""
     return (columns + 31) // 32 * 32 + 16
 
 
 @kernel
 def _matrix(rows, columns):
-    """Return the elements of a sum of quadrants of a matrix of this size."""
+    """Return the elements of an operand made of the quadrants of a matrix."""
     return _half(rows) * _row(_half(columns))
 
 
 @kernel
-def _sums_chunk(chunk, a, a_across, b, b_across, scratch, sums):
-    """The sums S1 to S4 of some rows, or T3, T2, T1, T4, or the sums over the rows of B."""
+def _operands_chunk(chunk, a, a_across, of_s, b, b_across, of_t, scratch, sums):
+    """Some rows of S1 to S4, A11, A12 and A22, or of T3, T2, T1 and T4, or some sums over the rows of B."""
     part = chunk % CHUNKS
     if chunk < CHUNKS:
-        _sums(part, a, a_across, 1.0, scratch, 0)
+        _operands(part, a, a_across, 1.0, 7, a_across, scratch, 0, of_s)
     elif chunk < 2 * CHUNKS:
-        _sums(part, b, not b_across, -1.0, scratch, 4 * _matrix(a.shape[0], a.shape[1]))
+        _operands(part, b, not b_across, -1.0, 4, False, scratch, 7 * of_s, of_t)
     else:
         (k, n), lines = b.shape, (sums.size + LANES - 1) // LANES
         j0, j1 = part * lines // CHUNKS * LANES, min(n, (part + 1) * lines // CHUNKS * LANES)
@@ -90,82 +95,98 @@ def _sums_chunk(chunk, a, a_across, b, b_across, scratch, sums):
 
 
 @kernel
-def _sums(part, a, across, sign, to, start):
-    """S1 to S4 of some rows, of A or of what takes its place in the sums T: -B11 for A11, B21, -B12 for A21, B22."""
-    rows, columns = a.shape
+def _operands(part, a, across, sign, count, flipped, to, start, step):
+    """Some rows of the first `count` of S1 to S4, A11, A12 and A22, `step` elements apart, of the matrix A.
+
+    across: a is A's transpose; flipped: and the operands are to be those of A. The sums T are the sums S of another
+    matrix: with -B11 for A11, B21 for A12, -B12 for A21, of which `sign` and `across` make use, and B22.
+    """
+    (rows, columns), near = a.shape, stack_array(a, BLOCKS)
     half_rows, half_columns = _half(rows), _half(columns)
-    down, row, matrix = half_rows * columns, _row(half_columns), _matrix(rows, columns)
+    down, row = half_rows * columns, _row(half_rows if flipped else half_columns)
     plus, minus, less = spread(a, sign), spread(a, -sign), spread(a, -1.0)
-    for i in range(part * half_rows // CHUNKS, (part + 1) * half_rows // CHUNKS):
-        lower = i + half_rows < rows
-        for j in range(0, half_columns, LANES):
-            at, to_at = i * columns + j, start + i * row + j
-            left, right = half_columns - j, columns // 2 - j
-            of_right, of_down = load(a, at + half_columns, right), load(a, at + down, left if lower else 0)
-            a11, a22 = load(a, at, left), load(a, at + down + half_columns, right if lower else 0)
-            a12, a21 = (of_down, of_right) if across else (of_right, of_down)
-            s1 = multiply_add(plus, a21, a22)
-            s2 = multiply_add(minus, a11, s1)
-            store(to, to_at, left, s1)
-            store(to, to_at + matrix, left, s2)
-            store(to, to_at + 2 * matrix, left, multiply_add(plus, a11, multiply(minus, a21)))
-            store(to, to_at + 3 * matrix, left, multiply_add(less, s2, a12))
+    first, last = part * half_rows // CHUNKS, (part + 1) * half_rows // CHUNKS
+    for i0 in range(first, last, BLOCK_ROWS):
+        i1 = min(i0 + BLOCK_ROWS, last)
+        for j0 in range(0, half_columns, BLOCK_COLUMNS):
+            j1 = min(j0 + BLOCK_COLUMNS, half_columns)
+            for i in range(i0, i1):
+                lower = i + half_rows < rows
+                for j in range(j0, j1, LANES):
+                    at, left, right = i * columns + j, j1 - j, min(j1, columns // 2) - j
+                    of_right, of_down = load(a, at + half_columns, right), load(a, at + down, left if lower else 0)
+                    a11, a22 = load(a, at, left), load(a, at + down + half_columns, right if lower else 0)
+                    a12, a21 = (of_down, of_right) if across else (of_right, of_down)
+                    s1 = multiply_add(plus, a21, a22)
+                    s2 = multiply_add(minus, a11, s1)
+                    here = (i - i0) * BLOCK_COLUMNS + j - j0
+                    store(near, here, LANES, s1)
+                    store(near, here + BLOCK, LANES, s2)
+                    store(near, here + 2 * BLOCK, LANES, multiply_add(plus, a11, multiply(minus, a21)))
+                    store(near, here + 3 * BLOCK, LANES, multiply_add(less, s2, a12))
+                    if count == 7:
+                        store(near, here + 4 * BLOCK, LANES, a11)
+                        store(near, here + 5 * BLOCK, LANES, a12)
+                        store(near, here + 6 * BLOCK, LANES, a22)
+            for operand in range(count):
+                source, at = address(near, operand * BLOCK), start + operand * step
+                if flipped:
+                    transpose(a, i1 - i0, j1 - j0, source, BLOCK_COLUMNS, address(to, at + j0 * row + i0), row)
+                else:
+                    copy(a, i1 - i0, j1 - j0, source, BLOCK_COLUMNS, address(to, at + i0 * row + j0), row)
 
 
 @kernel
-def _products_chunk(chunk, row_blocks, column_blocks, a, a_across, b, b_across, bias, activation, alpha, scratch, c):
+def _products_chunk(chunk, column_blocks, of_s, b, b_across, of_t, bias, activation, alpha, scratch, c):
     """Some rows and columns of each quadrant of C."""
-    size = a.itemsize
+    size = c.itemsize
     (m, n), k = c.shape, b.shape[1] if b_across else b.shape[0]
     m1, n1, k1, k2 = _half(m), _half(n), _half(k), k // 2
     width = PANEL // size
     panels = (n1 + width - 1) // width
     row_block, column_block = chunk // column_blocks, chunk % column_blocks
-    i0, i1 = row_block * m1 // row_blocks, (row_block + 1) * m1 // row_blocks
+    i0, i1 = row_block * m1 // ROW_BLOCKS, (row_block + 1) * m1 // ROW_BLOCKS
     j0 = column_block * panels // column_blocks * width
     j1 = min(n1, (column_block + 1) * panels // column_blocks * width)
     rows1, rows2, columns1, columns2 = i1 - i0, min(i1, m // 2) - i0, j1 - j0, min(j1, n // 2) - j0
 
-    a_row, a_k, s_row, s_k = (1, m, 1, _row(m1)) if a_across else (k, 1, _row(k1), 1)
+    a_row = _row(k1)
     b_k, b_n, t_k, t_n = (1, k, 1, _row(k1)) if b_across else (n, 1, _row(n1), 1)
-    a11, b11 = address(a, i0 * a_row), address(b, j0 * b_n)
-    a12, a22 = a11 + k1 * a_k * size, a11 + (m1 * a_row + k1 * a_k) * size
+    b11 = address(b, j0 * b_n)
     b21, b22 = b11 + k1 * b_k * size, b11 + (k1 * b_k + n1 * b_n) * size
-    of_s, of_t = _matrix(a.shape[0], a.shape[1]), _matrix(b.shape[0], b.shape[1])
-    s, t = address(scratch, i0 * s_row), address(scratch, 4 * of_s + j0 * t_n)
-    at, of_x = i0 * n + j0, 4 * (of_s + of_t) + i0 * n + j0
+    at, of_x = i0 * n + j0, 7 * of_s + 4 * of_t + i0 * n + j0
     x, y = address(scratch, of_x), address(scratch, of_x + n1)
     c11, c12 = address(c, at), address(c, at + n1)
     c21, relu = c11 + m1 * n * size, tile_flags(activation)
-    for step in range(7):
-        rows, columns, terms, start, flags = rows1, columns1, k1, 0, 0
-        of_a, of_a_row, of_a_k, of_b, of_b_k, of_b_n, to = s, s_row, s_k, t, t_k, t_n, x
-        if step == 0:  # A11 B11, which is in all quadrants of C, and so is the bias of C11
-            of_a, of_a_row, of_a_k, of_b, of_b_k, of_b_n = a11, a_row, a_k, b11, b_k, b_n
-            start = address(bias, j0) if bias.size > 0 else 0
-        elif step == 1:  # A12 B21
-            of_a, of_a_row, of_a_k, of_b, of_b_k, of_b_n, to = a12, a_row, a_k, b21, b_k, b_n, c11
-            start, flags, terms = x, START | relu, k2
-        elif step == 2:  # S2 T2
-            of_a, of_b, flags = s + of_s * size, t + of_t * size, ACCUMULATE
-        elif step == 3:  # S3 T3
-            of_a, to, start, flags, rows = s + 2 * of_s * size, c21, x, START, rows2
-        elif step == 4:  # S1 T1
-            of_b, to, columns = t + 2 * of_t * size, y, columns2
-        elif step == 5:  # S4 B22
+    for product in range(7):
+        rows, columns, terms, start, flags, to = rows1, columns1, k1, 0, 0, x
+        of_b, of_b_k, of_b_n = 0, b_k, b_n
+        s, t = 0, -1
+        if product == 0:  # A11 B11, which is in all quadrants of C, and so is the bias of C11
+            s, of_b, start = 4, b11, address(bias, j0) if bias.size > 0 else 0
+        elif product == 1:
+            s, of_b, terms, to, start, flags = 5, b21, k2, c11, x, START | relu
+        elif product == 2:
+            s, t, flags = 1, 1, ACCUMULATE
+        elif product == 3:
+            s, t, rows, to, start, flags = 2, 0, rows2, c21, x, START
+        elif product == 4:
+            s, t, columns, to = 0, 2, columns2, y
+        elif product == 5:
             _join(rows1, rows2, columns2, n1, scratch, of_x, bias, j0, relu != 0, c, at, at + m1 * n)
-            of_a, of_b, of_b_k, of_b_n, to = s + 3 * of_s * size, b22, b_k, b_n, c12
-            flags, terms, columns = ACCUMULATE | relu, k2, columns2
-        else:  # A22 T4
-            of_a, of_a_row, of_a_k, of_b, to = a22, a_row, a_k, t + 3 * of_t * size, c21
-            flags, terms, rows = ACCUMULATE | relu, k2, rows2
-        packed_block(True, a, rows, columns, terms, of_a, of_a_row, of_a_k, of_b, of_b_k, of_b_n, to, n, start, flags)
+            s, of_b, columns, terms, to, flags = 3, b22, columns2, k2, c12, ACCUMULATE | relu
+        else:
+            s, t, rows, terms, to, flags = 6, 3, rows2, k2, c21, ACCUMULATE | relu
+        if t >= 0:
+            of_b, of_b_k, of_b_n = address(scratch, 7 * of_s + t * of_t + j0 * t_n), t_k, t_n
+        packed_block(True, c, rows, columns, terms, address(scratch, s * of_s + i0 * a_row), a_row, 1,
+                     of_b, of_b_k, of_b_n, to, n, start, flags)  # fmt: skip
     for i in range(rows1):
-        activate(a, activation, alpha, c11 + i * n * size, columns1)
-        activate(a, activation, alpha, c12 + i * n * size, columns2)
+        activate(c, activation, alpha, c11 + i * n * size, columns1)
+        activate(c, activation, alpha, c12 + i * n * size, columns2)
     for i in range(rows2):
-        activate(a, activation, alpha, c21 + i * n * size, columns1)
-        activate(a, activation, alpha, c21 + (i * n + n1) * size, columns2)
+        activate(c, activation, alpha, c21 + i * n * size, columns1)
+        activate(c, activation, alpha, c21 + (i * n + n1) * size, columns2)
 
 
 @kernel
