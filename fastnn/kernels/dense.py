@@ -31,7 +31,8 @@ LONG, SMALL = 1024, 4096  # samples from which, and weights up to which, the wei
 def dense_scratch_size(n, c, k):
     """Return the number of elements that all three products want as scratch."""
     if is_strassen.py_func(n, c, k):
-        return max(strassen_scratch_size(*sizes) for sizes in ((n, k, c), (c, k, n), (n, c, k)))
+        products = (n, k, c, False), (c, k, n, True), (n, c, k, False)
+        return max(strassen_scratch_size(*product) for product in products)
     return (c + 1) * k * CHUNKS if in_parts(n, c, k) else 0
 
 

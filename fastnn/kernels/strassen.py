@@ -10,9 +10,9 @@ A11 A12 / A21 A22 of A, and those of B and C = A @ B alike:
     C12 = X + Y       C12 += S4 B22
     C22 = C21 + Y     C21 += A22 T4
 
-First the operands are written to the scratch memory: the sums, and of A the quadrants too, all as rows of terms that
-lie in different sets of L1, so that they need no more copies. Then each chunk makes its part of all four quadrants of C
-by `packed_block`, for which a sum is a matrix like any other. X and Y are halves of one matrix in the scratch memory.
+First the sums are written to the scratch memory, as rows that lie in different sets of L1. Then each chunk makes its
+part of all four quadrants of C by `packed_block`, for which a sum is a matrix like any other; X and Y are halves of a
+matrix in the scratch memory. Of a transposed A the quadrants are written with the sums, all of them turned over.
 Where a dimension is odd, the quadrants of its second half are a row, column or term smaller: sums have zeros there, and
 products leave the terms away.
 """
@@ -23,23 +23,23 @@ from __future__ import annotations
 from ._epilogue import activate, tile_flags
 from ._jit import kernel
 from ._lanes import LANES, add, load, multiply, multiply_add, spread, store, where_positive
-from ._memory import address, copy, one, stack_array, transpose
+from ._memory import address, one, stack_array, transpose
 from ._packing import COLUMNS, PANEL, packed_block
 from ._parallel import run
 from ._simd import ACCUMULATE, START, gemm
 
-CHUNKS = 8  # of the operands of each side, and of C at least
-ROW_BLOCKS = 2  # of a quadrant of C, for each of which B is copied again
+CHUNKS = 8  # of the sums of each side, and of C where that leaves enough rows and columns of its quadrants to a chunk:
+ROWS, WIDTH = 512, COLUMNS // 2  # at least, or half of the rows; bytes
 LEAST_SIDE, LEAST = 1024, 3 << 30  # rows, columns and terms, and multiply-adds, from which these products pay
-BLOCK_ROWS, BLOCK_COLUMNS = 64, 128  # of each operand, which pass through L2 on their way to the scratch memory
+BLOCK_ROWS, BLOCK_COLUMNS = 64, 128  # of sums that are to be turned over, which lie in L2 meanwhile
 BLOCK = BLOCK_ROWS * BLOCK_COLUMNS
 BLOCKS = 7 * BLOCK
 
 
-def strassen_scratch_size(m, n, k):
-    """Return the number of elements that C (m, n) = A @ B with k terms wants as scratch."""
-    of_a, of_b, of_flipped = (_matrix.py_func(rows, columns) for rows, columns in ((m, k), (k, n), (n, k)))
-    return 7 * of_a + 4 * max(of_b, of_flipped) + _half.py_func(m) * n
+def strassen_scratch_size(m: int, n: int, k: int, across: bool) -> int:
+    """Return the number of elements that C (m, n) = A @ B with k terms wants; across: for A's transpose."""
+    of_a, of_b, of_across = (_matrix.py_func(rows, columns) for rows, columns in ((m, k), (k, n), (n, k)))
+    return int(_operands.py_func(across) * of_a + 4 * max(of_b, of_across) + _half.py_func(m) * n)
 
 
 @kernel
@@ -55,12 +55,14 @@ def strassen(a, a_across, b, b_across, bias, activation, alpha, scratch, c, sums
     a is A (m, k), or with `a_across` its transpose (k, m); b alike.
     """
     (m, n), k = c.shape, b.shape[1] if b_across else b.shape[0]
-    of_s, of_t = _matrix(m, k), _matrix(b.shape[0], b.shape[1])
-    run(_operands_chunk, (3 if sums.size > 0 else 2) * CHUNKS, 4 * (a.size + b.size),
+    of_s, of_t, n1 = _matrix(m, k), _matrix(b.shape[0], b.shape[1]), _half(n)
+    run(_sums_chunk, (3 if sums.size > 0 else 2) * CHUNKS, 4 * (a.size + b.size),
         (a, a_across, of_s, b, b_across, of_t, scratch, sums))  # fmt: skip
-    column_blocks = max(CHUNKS // ROW_BLOCKS, (_half(n) * c.itemsize + COLUMNS - 1) // COLUMNS)
-    run(_products_chunk, ROW_BLOCKS * column_blocks, m * n * k // 16,
-        (column_blocks, of_s, b, b_across, of_t, bias, activation, alpha, scratch, c))  # fmt: skip
+    column_blocks = max((n1 * c.itemsize + COLUMNS - 1) // COLUMNS, min(CHUNKS // 2, n1 * c.itemsize // WIDTH))
+    row_blocks = max(2, min(CHUNKS // column_blocks, _half(m) // ROWS))
+    run(_products_chunk, row_blocks * column_blocks, m * n * k // 16,
+        (row_blocks, column_blocks, a, a_across, of_s, b, b_across, of_t, bias, activation, alpha, scratch,
+         c))  # fmt: skip
 
 
 @kernel
@@ -81,13 +83,13 @@ def _matrix(rows, columns):
 
 
 @kernel
-def _operands_chunk(chunk, a, a_across, of_s, b, b_across, of_t, scratch, sums):
-    """Some rows of S1 to S4, A11, A12 and A22, or of T3, T2, T1 and T4, or some sums over the rows of B."""
+def _sums_chunk(chunk, a, a_across, of_s, b, b_across, of_t, scratch, sums):
+    """Some rows of S1 to S4, or of T3, T2, T1 and T4, or some sums over the rows of B."""
     part = chunk % CHUNKS
     if chunk < CHUNKS:
-        _operands(part, a, a_across, 1.0, 7, a_across, scratch, 0, of_s)
+        _sums(part, a, a_across, 1.0, a_across, scratch, 0, of_s)
     elif chunk < 2 * CHUNKS:
-        _operands(part, b, not b_across, -1.0, 4, False, scratch, 7 * of_s, of_t)
+        _sums(part, b, not b_across, -1.0, False, scratch, _operands(a_across) * of_s, of_t)
     else:
         (k, n), lines = b.shape, (sums.size + LANES - 1) // LANES
         j0, j1 = part * lines // CHUNKS * LANES, min(n, (part + 1) * lines // CHUNKS * LANES)
@@ -95,21 +97,30 @@ def _operands_chunk(chunk, a, a_across, of_s, b, b_across, of_t, scratch, sums):
 
 
 @kernel
-def _operands(part, a, across, sign, count, flipped, to, start, step):
-    """Some rows of the first `count` of S1 to S4, A11, A12 and A22, `step` elements apart, of the matrix A.
+def _operands(across):
+    """Return how many matrices are made of A: the sums, and of a transpose also three quadrants."""
+    return 7 if across else 4
 
-    across: a is A's transpose; flipped: and the operands are to be those of A. The sums T are the sums S of another
-    matrix: with -B11 for A11, B21 for A12, -B12 for A21, of which `sign` and `across` make use, and B22.
+
+@kernel
+def _sums(part, a, across, sign, over, to, start, step):
+    """S1 to S4 of some rows, `step` elements apart; where they are to be turned over also A11, A12 and A22.
+
+    across: a is A's transpose. The sums T are the sums S of another matrix: with -B11 for A11, B21 for A12, -B12 for
+    A21, of which `sign` and `across` make use, and B22 for A22.
     """
     (rows, columns), near = a.shape, stack_array(a, BLOCKS)
     half_rows, half_columns = _half(rows), _half(columns)
-    down, row = half_rows * columns, _row(half_rows if flipped else half_columns)
+    down, row = half_rows * columns, _row(half_rows if over else half_columns)
+    sums, sums_row, sums_step = (near, BLOCK_COLUMNS, BLOCK) if over else (to, row, step)
+    wide = BLOCK_COLUMNS if over else half_columns
     plus, minus, less = spread(a, sign), spread(a, -sign), spread(a, -1.0)
     first, last = part * half_rows // CHUNKS, (part + 1) * half_rows // CHUNKS
     for i0 in range(first, last, BLOCK_ROWS):
         i1 = min(i0 + BLOCK_ROWS, last)
-        for j0 in range(0, half_columns, BLOCK_COLUMNS):
-            j1 = min(j0 + BLOCK_COLUMNS, half_columns)
+        for j0 in range(0, half_columns, wide):
+            j1 = min(j0 + wide, half_columns)
+            base = 0 if over else start + i0 * row
             for i in range(i0, i1):
                 lower = i + half_rows < rows
                 for j in range(j0, j1, LANES):
@@ -119,25 +130,24 @@ def _operands(part, a, across, sign, count, flipped, to, start, step):
                     a12, a21 = (of_down, of_right) if across else (of_right, of_down)
                     s1 = multiply_add(plus, a21, a22)
                     s2 = multiply_add(minus, a11, s1)
-                    here = (i - i0) * BLOCK_COLUMNS + j - j0
-                    store(near, here, LANES, s1)
-                    store(near, here + BLOCK, LANES, s2)
-                    store(near, here + 2 * BLOCK, LANES, multiply_add(plus, a11, multiply(minus, a21)))
-                    store(near, here + 3 * BLOCK, LANES, multiply_add(less, s2, a12))
-                    if count == 7:
-                        store(near, here + 4 * BLOCK, LANES, a11)
-                        store(near, here + 5 * BLOCK, LANES, a12)
-                        store(near, here + 6 * BLOCK, LANES, a22)
-            for operand in range(count):
-                source, at = address(near, operand * BLOCK), start + operand * step
-                if flipped:
-                    transpose(a, i1 - i0, j1 - j0, source, BLOCK_COLUMNS, address(to, at + j0 * row + i0), row)
-                else:
-                    copy(a, i1 - i0, j1 - j0, source, BLOCK_COLUMNS, address(to, at + i0 * row + j0), row)
+                    here, count = base + (i - i0) * sums_row + j - j0, LANES if over else left
+                    store(sums, here, count, s1)
+                    store(sums, here + sums_step, count, s2)
+                    store(sums, here + 2 * sums_step, count, multiply_add(plus, a11, multiply(minus, a21)))
+                    store(sums, here + 3 * sums_step, count, multiply_add(less, s2, a12))
+                    if over:
+                        store(sums, here + 4 * sums_step, count, a11)
+                        store(sums, here + 5 * sums_step, count, a12)
+                        store(sums, here + 6 * sums_step, count, a22)
+            if over:
+                for operand in range(_operands(over)):
+                    transpose(a, i1 - i0, j1 - j0, address(near, operand * BLOCK), BLOCK_COLUMNS,
+                              address(to, start + operand * step + j0 * row + i0), row)  # fmt: skip
 
 
 @kernel
-def _products_chunk(chunk, column_blocks, of_s, b, b_across, of_t, bias, activation, alpha, scratch, c):
+def _products_chunk(chunk, row_blocks, column_blocks, a, a_across, of_s, b, b_across, of_t, bias, activation, alpha,
+                    scratch, c):  # fmt: skip
     """Some rows and columns of each quadrant of C."""
     size = c.itemsize
     (m, n), k = c.shape, b.shape[1] if b_across else b.shape[0]
@@ -145,42 +155,49 @@ def _products_chunk(chunk, column_blocks, of_s, b, b_across, of_t, bias, activat
     width = PANEL // size
     panels = (n1 + width - 1) // width
     row_block, column_block = chunk // column_blocks, chunk % column_blocks
-    i0, i1 = row_block * m1 // ROW_BLOCKS, (row_block + 1) * m1 // ROW_BLOCKS
+    i0, i1 = row_block * m1 // row_blocks, (row_block + 1) * m1 // row_blocks
     j0 = column_block * panels // column_blocks * width
     j1 = min(n1, (column_block + 1) * panels // column_blocks * width)
     rows1, rows2, columns1, columns2 = i1 - i0, min(i1, m // 2) - i0, j1 - j0, min(j1, n // 2) - j0
 
-    a_row = _row(k1)
-    b_k, b_n, t_k, t_n = (1, k, 1, _row(k1)) if b_across else (n, 1, _row(n1), 1)
-    b11 = address(b, j0 * b_n)
+    s_row = _row(k1)
+    s = address(scratch, i0 * s_row)
+    if a_across:
+        a_row, a11, a12, a22 = s_row, s + 4 * of_s * size, s + 5 * of_s * size, s + 6 * of_s * size
+    else:
+        a_row, a11 = k, address(a, i0 * k)
+        a12, a22 = a11 + k1 * size, a11 + (m1 * k + k1) * size
+    b_k, b_n, t_k, t_n = (1, k, 1, s_row) if b_across else (n, 1, _row(n1), 1)
+    b11, of_b = address(b, j0 * b_n), _operands(a_across) * of_s
     b21, b22 = b11 + k1 * b_k * size, b11 + (k1 * b_k + n1 * b_n) * size
-    at, of_x = i0 * n + j0, 7 * of_s + 4 * of_t + i0 * n + j0
+    t = address(scratch, of_b + j0 * t_n)
+    at, of_x = i0 * n + j0, of_b + 4 * of_t + i0 * n + j0
     x, y = address(scratch, of_x), address(scratch, of_x + n1)
     c11, c12 = address(c, at), address(c, at + n1)
     c21, relu = c11 + m1 * n * size, tile_flags(activation)
     for product in range(7):
         rows, columns, terms, start, flags, to = rows1, columns1, k1, 0, 0, x
-        of_b, of_b_k, of_b_n = 0, b_k, b_n
-        s, t = 0, -1
+        left, left_row, right, right_k, right_n = s, s_row, t, t_k, t_n
         if product == 0:  # A11 B11, which is in all quadrants of C, and so is the bias of C11
-            s, of_b, start = 4, b11, address(bias, j0) if bias.size > 0 else 0
-        elif product == 1:
-            s, of_b, terms, to, start, flags = 5, b21, k2, c11, x, START | relu
-        elif product == 2:
-            s, t, flags = 1, 1, ACCUMULATE
-        elif product == 3:
-            s, t, rows, to, start, flags = 2, 0, rows2, c21, x, START
-        elif product == 4:
-            s, t, columns, to = 0, 2, columns2, y
-        elif product == 5:
+            left, left_row, right, right_k, right_n = a11, a_row, b11, b_k, b_n
+            start = address(bias, j0) if bias.size > 0 else 0
+        elif product == 1:  # A12 B21
+            left, left_row, right, right_k, right_n, terms = a12, a_row, b21, b_k, b_n, k2
+            to, start, flags = c11, x, START | relu
+        elif product == 2:  # S2 T2
+            left, right, flags = s + of_s * size, t + of_t * size, ACCUMULATE
+        elif product == 3:  # S3 T3
+            left, rows, to, start, flags = s + 2 * of_s * size, rows2, c21, x, START
+        elif product == 4:  # S1 T1
+            right, columns, to = t + 2 * of_t * size, columns2, y
+        elif product == 5:  # S4 B22
             _join(rows1, rows2, columns2, n1, scratch, of_x, bias, j0, relu != 0, c, at, at + m1 * n)
-            s, of_b, columns, terms, to, flags = 3, b22, columns2, k2, c12, ACCUMULATE | relu
-        else:
-            s, t, rows, terms, to, flags = 6, 3, rows2, k2, c21, ACCUMULATE | relu
-        if t >= 0:
-            of_b, of_b_k, of_b_n = address(scratch, 7 * of_s + t * of_t + j0 * t_n), t_k, t_n
-        packed_block(True, c, rows, columns, terms, address(scratch, s * of_s + i0 * a_row), a_row, 1,
-                     of_b, of_b_k, of_b_n, to, n, start, flags)  # fmt: skip
+            left, right, right_k, right_n, columns = s + 3 * of_s * size, b22, b_k, b_n, columns2
+            terms, to, flags = k2, c12, ACCUMULATE | relu
+        else:  # A22 T4
+            left, left_row, right, rows = a22, a_row, t + 3 * of_t * size, rows2
+            terms, to, flags = k2, c21, ACCUMULATE | relu
+        packed_block(True, c, rows, columns, terms, left, left_row, 1, right, right_k, right_n, to, n, start, flags)
     for i in range(rows1):
         activate(c, activation, alpha, c11 + i * n * size, columns1)
         activate(c, activation, alpha, c12 + i * n * size, columns2)
