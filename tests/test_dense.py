@@ -68,7 +68,7 @@ def test_strassen_shapes(shape, activation, dtype, place):
 
 
 def test_strassen_error():
-    """Of the largest result; sums of 1477 terms without Strassen's products: up to 0.9e-6."""
+    """Of the largest result; sums of 1477 terms without Strassen's products: up to 0.7e-6."""
     x, w, _, dz = dense.DenseCase(*JUST_STRASSEN).arrays()
     scratch = blank(kernels.dense_scratch_size(*JUST_STRASSEN), "float32")
     y, dw, dx = (blank(a.shape, "float32") for a in (dz, w, x))
