@@ -24,7 +24,7 @@ AT_ONCE = 16  # rows of B that are copied panel by panel
 @kernel
 def packed_block(packed, like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, c_row, bias, flags):
     """One block of C = A @ B through copies: DEPTH rows of some panels of B for L2, DEPTH columns of a few tiles of A.
-    Without `packed`, B stays where it is.
+    Without `packed`, B stays where it is. bias, flags: as those of `gemm`.
 
     Small panels stay in L1 while all rows of A pass by, larger ones pass by each tile's rows. The copies take long rows
     of their matrix at a time: from L3, 128 bytes of every row come at 7 GB/s and 1 KB at 14.

@@ -44,11 +44,12 @@ from ._packing import COLUMNS, PANEL, packed_block
 from ._parallel import run
 from ._simd import ACCUMULATE, START, gemm
 
-CHUNKS = 8  # of the sums of each side, and of C where that leaves a chunk so many rows and columns of each quadrant:
-ROWS, WIDTH = 512, COLUMNS // 2  # WIDTH in bytes; half of the rows may be fewer. 1500^3 by 8 chunks 1.00, by 4 1.05
-# Rows, columns and terms, and multiply-adds, from which these products pay: (256, 4096, 4096) 0.89 to 0.97, 1100^3 0.97
-# to 1.01; 1300^3 1.05, but of 4 chunks instead of 8.
+# Rows, columns and terms, and multiply-adds, from which these products pay: (256, 4096, 4096) 0.89 to 0.97 times the
+# speed, 1100^3 0.97 to 1.01. 1300^3 1.05, but for 4 threads at most, see below.
 LEAST_SIDE, LEAST = 1024, 3 << 30
+# Chunks of the sums of each side; and of C, where each then has so many rows, and bytes of a row, of every quadrant.
+# Otherwise there are 4 chunks or more: copies take so long that 1500^3 in 8 is only as fast as the direct product.
+CHUNKS, ROWS, WIDTH = 8, 512, COLUMNS // 2
 BLOCK_ROWS, BLOCK_COLUMNS = 64, 128  # of sums that are to be turned over, which lie in L2 meanwhile
 BLOCK = BLOCK_ROWS * BLOCK_COLUMNS
 BLOCKS = 7 * BLOCK
