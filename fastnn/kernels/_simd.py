@@ -56,6 +56,7 @@ PAIRS = types.uint32  # the element type of their arrays
 # Flags of gemm
 ACCUMULATE = 1  # start from C's old values instead of the bias or zero
 RELU = 2  # write max(C, 0)
+START = 4  # start from the matrix at the bias's address, whose rows are as far apart as C's
 FAR = 8  # C does not lie in L1: ask for a tile's part of it beforehand, as for sums of LONG terms
 
 
@@ -300,7 +301,8 @@ def _make_tile(bits: int, pairs: bool = False) -> Any:
             no_bias = builder.icmp_signed("==", bias, emit.const(0))
             fixed = builder.select(no_bias, builder.ptrtoint(zeros, emit.i64), bias)
             arguments["start"] = builder.select(accumulate, arguments["c"], fixed)
-            arguments["start_row"] = builder.select(accumulate, arguments["c_row"], emit.const(0))
+            rows_apart = builder.icmp_signed("!=", builder.and_(flags, emit.const(ACCUMULATE | START)), emit.const(0))
+            arguments["start_row"] = builder.select(rows_apart, arguments["c_row"], emit.const(0))
             arguments["floor"] = builder.select(relu, emit.splat(0.0), emit.splat(float("-inf")))
 
             rows, columns = arguments["rows"], arguments["columns"]
@@ -337,15 +339,16 @@ def _make_gemm(tile: Any, lanes: int) -> Any:
     ) -> None:  # fmt: skip
         tiles = (m + MAX_ROWS - 1) // MAX_ROWS
         rows, extra = m // tiles, m % tiles  # tiles of equal height, give or take a row
+        bias_row = c_row if flags & START else 0
         j = 0
         while j < n:
             columns = min(n - j, width)
             if m <= WIDE_ROWS and n - j >= wide:
                 columns = wide
-            bias_at = bias + j * itemsize if bias != 0 else 0
             i = 0
             for t in range(tiles):
                 height = rows + 1 if t < extra else rows
+                bias_at = bias + (i * bias_row + j) * itemsize if bias != 0 else 0
                 tile(
                     height, columns, outer, inner, a + i * a_row * itemsize, a_row, a_outer, a_k,
                     b + j * itemsize, b_outer, b_row, c + (i * c_row + j) * itemsize, c_row, bias_at, flags,
@@ -384,6 +387,6 @@ def gemm(
     """C[i, j] = start + sum_o sum_k A[i*a_row + o*a_outer + k*a_k] * B[o*b_outer + k*b_row + j], i < m, j < n.
 
     `like`: any array of A's and B's elements. a, b, c, bias: addresses; all strides in elements. m > 0.
-    start: C with ACCUMULATE, else bias[j], else (bias address 0) zero.
+    start: C with ACCUMULATE, else bias[j], with START bias[i*c_row + j], else (bias address 0) zero.
     """
     return call(_PRIMITIVES[like.dtype], like, 15)

@@ -43,8 +43,8 @@ from ._transforms import (
 )
 
 CHUNKS = 8  # for the thread pool
-# Elements of a block's transformed inputs and outputs, which L2 holds beside some of the weights. CPUs with AVX-512 have
-# 1 MB of it or more: 1 to 3 % faster than with half the size.
+# Elements of a block's transformed inputs and outputs, which L2 holds beside some of the weights. CPUs with AVX-512
+# have 1 MB of it or more: 1 to 3 % faster than with half the size.
 BLOCK = (128 if VECTOR_BYTES == 64 else 64) << 10
 FEWEST, MOST = 14, 96  # tiles of a block
 SUM_BLOCK = 128 << 10  # the same of the weight gradient, whose products have the tiles as terms
