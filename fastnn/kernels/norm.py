@@ -23,10 +23,6 @@ rows count as one long row, which fills them.
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
 from ._fours import (
     add_four,
     first_of_four,
@@ -36,8 +32,8 @@ from ._fours import (
     store_four,
     where_positive_four,
 )
-from ._jit import exact, kernel
-from ._lanes import LANES, add, load, multiply, multiply_add, spread, store
+from ._jit import kernel
+from ._lanes import LANES, add, by_root, load, multiply, multiply_add, spread, store
 from ._math import CHUNK, stack_block, typed
 from ._parallel import SMALL, run
 
@@ -227,9 +223,7 @@ def _add_tiles(tiles, scratch, var, eps, dgamma, dbeta):
             total = add(total, load(scratch, 2 * tile * c + j, n))
             moment = add(moment, load(scratch, 2 * tile * c + c + j, n))
         store(dbeta, j, n, total)
-        store(dgamma, j, n, moment)
-    for j in range(c):
-        dgamma[j] *= _inverse(var[j], eps)
+        store(dgamma, j, n, by_root(moment, load(var, j, n), eps))
 
 
 @kernel
@@ -238,8 +232,8 @@ def _backward_tile(chunk, sweeps, rows, x, gamma, beta, mean, var, eps, rectify,
     first, size, low, high = _tile(chunk, rows, m, c)
     if sweeps == _BOTH:
         _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, dy, dbeta, dgamma)
-        for j in range(low, high):
-            dgamma[j] *= _inverse(var[j], eps)
+        for j in range(low, high, LANES):
+            store(dgamma, j, high - j, by_root(load(dgamma, j, high - j), load(var, j, high - j), eps))
     if sweeps == _SUMS:
         at = 2 * chunk * c
         totals, moments = scratch[at : at + c], scratch[at + c : at + 2 * c]
@@ -282,14 +276,13 @@ def _input_gradient(x, first, size, low, high, gamma, beta, mean, var, eps, rect
         n = min(_WIDE, end - group)
         channels = min(n, c)
         centre, factor, offset = _affine(wide, group, channels, n, gamma, beta, mean, var, eps)
-        slopes, rises = wide[3 * _WIDE : 3 * _WIDE + n], wide[4 * _WIDE : 4 * _WIDE + n]
-        for j in range(channels):
-            along = np.float64(wide[_WIDE + j]) * share
-            slopes[j] = -along * _inverse(var[group + j], eps) * dgamma[group + j]
-            rises[j] = -along * dbeta[group + j]
-        _repeat(slopes[:channels], slopes)
-        _repeat(rises[:channels], rises)
-        slope, rise = load_four(wide, 3 * _WIDE, _WIDE), load_four(wide, 4 * _WIDE, _WIDE)
+        for j in range(0, channels, LANES):
+            left, at = channels - j, group + j
+            along = multiply(load(wide, _WIDE + j, left), spread(x, -share))
+            slope = by_root(multiply(along, load(dgamma, at, left)), load(var, at, left), eps)
+            store(wide, 3 * _WIDE + j, left, slope)
+            store(wide, 4 * _WIDE + j, left, multiply(along, load(dbeta, at, left)))
+        slope, rise = _repeated(wide, 3, channels, n), _repeated(wide, 4, channels, n)
         at = first * c + group
         for r in range(count + (rest > 0)):
             left = n if r < count else rest
@@ -303,20 +296,21 @@ def _input_gradient(x, first, size, low, high, gamma, beta, mean, var, eps, rect
 @kernel
 def _affine(wide, group, channels, n, gamma, beta, mean, var, eps):
     """Return -mean, gamma / sqrt(var + eps) and beta of a group's channels, repeated; `wide` holds them."""
-    centre, factor, offset = wide[:n], wide[_WIDE : _WIDE + n], wide[2 * _WIDE : 2 * _WIDE + n]
-    for j in range(channels):
-        centre[j] = -mean[group + j]
-        factor[j] = gamma[group + j] * _inverse(var[group + j], eps)
-        offset[j] = beta[group + j]
-    _repeat(centre[:channels], centre)
-    _repeat(factor[:channels], factor)
-    _repeat(offset[:channels], offset)
-    return load_four(wide, 0, _WIDE), load_four(wide, _WIDE, _WIDE), load_four(wide, 2 * _WIDE, _WIDE)
+    for j in range(0, channels, LANES):
+        left, at = channels - j, group + j
+        store(wide, j, left, multiply(load(mean, at, left), spread(wide, -1.0)))
+        store(wide, _WIDE + j, left, by_root(load(gamma, at, left), load(var, at, left), eps))
+        store(wide, 2 * _WIDE + j, left, load(beta, at, left))
+    return _repeated(wide, 0, channels, n), _repeated(wide, 1, channels, n), _repeated(wide, 2, channels, n)
 
 
-@exact
-def _inverse(var, eps):
-    return 1.0 / math.sqrt(np.float64(var) + eps)
+@kernel
+def _repeated(wide, number, channels, n):
+    """Return the group of that number in `wide`: its first `channels` elements over and over, up to n."""
+    if channels < n:
+        group = wide[number * _WIDE : number * _WIDE + n]
+        _repeat(group[:channels], group)
+    return load_four(wide, number * _WIDE, _WIDE)
 
 
 @kernel
