@@ -39,6 +39,7 @@ from ._parallel import SMALL, run
 
 _WIDE = 4 * LANES  # channels, or folded channels, whose sums stay in registers
 _FEW_ROWS = 1024
+_START = 8  # rows, long ones, whose mean is what the others are measured from
 _MIN_ROWS = 32  # of a tile, so that adding up the tiles stays a small part of the work
 _BOTH, _SUMS, _RESULTS = 0, 1, 2  # sweeps of a tile
 
@@ -77,7 +78,7 @@ def batch_norm_follow(m, momentum, mean, var, running_mean, running_var):
 @kernel
 def batch_norm_inference(x, gamma, beta, mean, var, eps, skip, rectify, y):
     """y (M, C) = gamma * (x - mean) / sqrt(var + eps) + beta, with mean (C,) and var (C,) given."""
-    rows, chunks = _grid(x.shape[0], x.shape[1])
+    rows, chunks = _row_tiles(x.shape[0], x.shape[1])
     run(_forward_tile, chunks, x.size, (_RESULTS, rows, x, gamma, beta, eps, skip, rectify, mean, mean, var, y))
 
 
@@ -129,20 +130,20 @@ def _moments(x, first, size, low, high, mean, squares):
     stride, end, count, rest = _long_rows(c, size, high)
     wide = stack_block(x)
     zero, inverse = four_times(spread(x, 0.0)), typed(wide[0], 1.0 / size)
+    few = min(count, _START) if count > 0 else 1
+    of_few = typed(wide[0], 1.0 / min(size, few * (stride // c)))
     for group in range(low, end, _WIDE):
         n = min(_WIDE, end - group)
         channels = min(n, c)
         own, own_squares = mean[group : group + channels], squares[group : group + channels]
         at, sums = first * c + group, zero
-        for _ in range(count):
-            sums = add_four(sums, load_four(x, at, n))
+        for _ in range(few):
+            sums = add_four(sums, load_four(x, at, n if count > 0 else rest))
             at += stride
-        if rest > 0:
-            sums = add_four(sums, load_four(x, at, rest))
         store_four(wide, 0, _WIDE, sums)
         _fold(wide[:n], own)
         for j in range(channels):
-            own[j] *= inverse
+            own[j] *= of_few
             wide[j] = -own[j]
         _repeat(wide[:channels], wide[:n])
         centre = load_four(wide, 0, _WIDE)
@@ -159,7 +160,7 @@ def _moments(x, first, size, low, high, mean, squares):
         store_four(wide, 0, _WIDE, errors)
         error = wide[_WIDE : _WIDE + channels]
         _fold(wide[:n], error)
-        for j in range(channels):  # what rounding did to the mean
+        for j in range(channels):
             own[j] += error[j] * inverse
             own_squares[j] -= error[j] * error[j] * inverse
 
@@ -318,6 +319,11 @@ def _grid(m, c):
     """Return the rows of a tile, and how many tiles there are: all rows of _WIDE channels, or some rows of all."""
     if m * c < SMALL or (m <= min(_FEW_ROWS, 4 * c) and c >= 2 * _WIDE):
         return m, -(-c // _WIDE)
+    return _row_tiles(m, c)
+
+
+@kernel
+def _row_tiles(m, c):
     rows = max(_MIN_ROWS, CHUNK // c)
     return rows, -(-m // rows)
 
