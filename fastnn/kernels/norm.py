@@ -105,7 +105,8 @@ def _backward(x, gamma, beta, mean, var, eps, rectify, share, dy, scratch, dx, d
         return
     run(_backward_tile, chunks, 2 * x.size, (_SUMS, rows, *args))
     _add_tiles(chunks, scratch, var, eps, dgamma, dbeta)
-    run(_backward_tile, chunks, 2 * x.size, (_RESULTS, rows, *args))
+    if share > 0.0:
+        run(_backward_tile, chunks, 2 * x.size, (_RESULTS, rows, *args))
 
 
 @kernel
@@ -232,20 +233,21 @@ def _backward_tile(chunk, sweeps, rows, x, gamma, beta, mean, var, eps, rectify,
     m, c = x.shape
     first, size, low, high = _tile(chunk, rows, m, c)
     if sweeps == _BOTH:
-        _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, dy, dbeta, dgamma)
+        _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, share, dy, dbeta, dgamma, dx)
         for j in range(low, high, LANES):
             store(dgamma, j, high - j, by_root(load(dgamma, j, high - j), load(var, j, high - j), eps))
     if sweeps == _SUMS:
         at = 2 * chunk * c
         totals, moments = scratch[at : at + c], scratch[at + c : at + 2 * c]
-        _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, dy, totals, moments)
+        _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, share, dy, totals, moments, dx)
         return
-    _input_gradient(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, share, dy, dgamma, dbeta, dx)
+    if share > 0.0:
+        _input_gradient(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, share, dy, dgamma, dbeta, dx)
 
 
 @kernel
-def _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, dy, totals, moments):
-    """The sums of dy and of dy * (x - mean) over a tile's rows."""
+def _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, share, dy, totals, moments, dx):
+    """The sums of dy and of dy * (x - mean) over a tile's rows; with share 0 dx too, which needs no sums then."""
     c = x.shape[1]
     stride, end, count, rest = _long_rows(c, size, high)
     wide, zero = stack_block(x), four_times(spread(x, 0.0))
@@ -260,6 +262,8 @@ def _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, recti
             if rectify:
                 given = where_positive_four(multiply_add_four(steps, factor, offset), given)
             total, moment = add_four(total, given), multiply_add_four(given, steps, moment)
+            if share == 0.0:
+                store_four(dx, at, left, multiply_add_four(given, factor, zero))
             at += stride
         store_four(wide, 0, _WIDE, total)
         _fold(wide[:n], totals[group : group + channels])
