@@ -14,10 +14,12 @@ dx = gamma / sqrt(var + eps) * dy.
 the backward functions, which know no skip, compute y once more from x, which they read anyway, with the same bits.
 
 x is cut into tiles of some rows, and each sweep over them is a region of its own. Tiles leave two sums per channel in
-the scratch array, which one thread adds in order; variances are merged as Chan, Golub and LeVeque 1983 do, so none is a
-difference of large numbers. Where x is small or has few rows, a tile has all rows of some channels instead, and one
-region does both sweeps. Within a tile, up to four vectors of sums stay in registers; few channels are folded: several
-rows count as one long row, which fills them.
+the scratch array, which one thread adds in order; variances are merged as Chan, Golub and LeVeque 1983 do. Where x is
+small or has few rows, a tile has all rows of some channels instead, and one region does both sweeps. Within a tile, up
+to four vectors of sums stay in registers; few channels are folded: several rows count as one long row, which fills them.
+
+A tile's moments take one sweep: deviations are from the mean of a sixteenth of its rows. Their square is at most 16
+times the variance, so it is no difference of large numbers. With constant moments one sweep makes all gradients.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -39,7 +41,7 @@ from ._parallel import SMALL, run
 
 _WIDE = 4 * LANES  # channels, or folded channels, whose sums stay in registers
 _FEW_ROWS = 1024
-_START = 8  # rows, long ones, whose mean is what the others are measured from
+_START = 8
 _MIN_ROWS = 32  # of a tile, so that adding up the tiles stays a small part of the work
 _BOTH, _SUMS, _RESULTS = 0, 1, 2  # sweeps of a tile
 
@@ -131,7 +133,8 @@ def _moments(x, first, size, low, high, mean, squares):
     stride, end, count, rest = _long_rows(c, size, high)
     wide = stack_block(x)
     zero, inverse = four_times(spread(x, 0.0)), typed(wide[0], 1.0 / size)
-    few = min(count, _START) if count > 0 else 1
+    few = max(1, min(count, max(_START, count // 16)))  # whose mean is what all deviate from
+    apart = (count // few - 1 | 1) * stride  # odd, so that these are not all pixels of one column
     of_few = typed(wide[0], 1.0 / min(size, few * (stride // c)))
     for group in range(low, end, _WIDE):
         n = min(_WIDE, end - group)
@@ -140,7 +143,7 @@ def _moments(x, first, size, low, high, mean, squares):
         at, sums = first * c + group, zero
         for _ in range(few):
             sums = add_four(sums, load_four(x, at, n if count > 0 else rest))
-            at += stride
+            at += apart
         store_four(wide, 0, _WIDE, sums)
         _fold(wide[:n], own)
         for j in range(channels):
