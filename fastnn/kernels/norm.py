@@ -16,7 +16,7 @@ the backward functions, which know no skip, compute y once more from x, which th
 x is cut into tiles of some rows, and each sweep over them is a region of its own. Tiles leave two sums per channel in
 the scratch array, which one thread adds in order; variances are merged as Chan, Golub and LeVeque 1983 do. Where x is
 small or has few rows, a tile has all rows of some channels instead, and one region does both sweeps. Within a tile, up
-to four vectors of sums stay in registers; few channels are folded: several rows count as one long row, which fills them.
+to four vectors of sums stay in registers; few channels are folded: several rows count as one long row, filling them.
 
 A tile's moments take one sweep: deviations are from the mean of a sixteenth of its rows. Their square is at most 16
 times the variance, so it is no difference of large numbers. With constant moments one sweep makes all gradients.
