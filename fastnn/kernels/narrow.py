@@ -152,6 +152,48 @@ def pixel_chunk(chunk, bands, step, dz, w, stride, padding, dilation, dx):
 
 
 @kernel
+def plane_rows(w_shape, dz, dx, stride, padding, dilation, groups):
+    """Return how many rows of dx to compute at once from planes of dz, 0: not so."""
+    taps_h, taps_w, c, k = w_shape
+    margin_h, margin = (taps_h - 1) * dilation[0], (taps_w - 1) * dilation[1]
+    if groups > 1 or max(stride) > 1 or c < 3 or 2 * c * dx.itemsize > VECTOR_BYTES:
+        return 0
+    pitch = dx.shape[2] + margin
+    high = min(dx.shape[1], (IMAGES_ROOM - 3 * LANES * (k + c)) // (pitch * (k + c)) - margin_h)
+    return high if high >= min(dx.shape[1], 4 * margin_h) else 0
+
+
+@kernel
+def plane_chunk(chunk, bands, high, dz, w, taps_h, taps_w, padding, dilation, dx):
+    """The input gradient of one band of an image's rows. w: address of the flipped weights (R, S, K, C)."""
+    (_, rows, columns, k), (_, height, width, c) = dz.shape, dx.shape
+    n, band = chunk // bands, chunk % bands
+    margin_h, margin = (taps_h - 1) * dilation[0], (taps_w - 1) * dilation[1]
+    pitch = width + margin
+    memory = stack_array(dx, IMAGES_ROOM)  # a plane for each output's rows of dz with zeros around them; dx's planes
+    # Lines apart by an odd number fall into all sets of L1
+    plane, result = _whole((high + margin_h) * pitch, 2 * LANES) + LANES, _whole(high * pitch, LANES)
+    before = margin - padding[1]  # zeros to the left; where negative, pixels that no input has seen
+    j0, j1 = max(0, -before), min(columns, pitch - before)
+    last = (band + 1) * height // bands
+    for h0 in range(band * height // bands, last, high):
+        h1 = min(h0 + high, last)
+        top = h0 + padding[0] - margin_h  # the row of dz in the planes' first
+        memory[: k * plane] = 0
+        for i in range(max(0, top), min(rows, h1 + padding[0])):
+            transpose(dz, j1 - j0, k, address(dz, ((n * rows + i) * columns + j0) * k), k,
+                      address(memory, (i - top) * pitch + before + j0), plane)  # fmt: skip
+        count = (h1 - h0 - 1) * pitch + width
+        for r in range(taps_h):
+            gemm(dz, c, count, taps_w, k, w + r * taps_w * k * c * dx.itemsize, 1, k * c, c,
+                 address(memory, r * dilation[0] * pitch), dilation[1], plane,
+                 address(memory, k * plane), result, 0, ACCUMULATE if r > 0 else 0)  # fmt: skip
+        for h in range(h1 - h0):
+            transpose(dx, c, width, address(memory, k * plane + h * pitch), result,
+                      address(dx, (n * height + h0 + h) * width * c), c)  # fmt: skip
+
+
+@kernel
 def _add_shifted(memory, source, apart, terms, to, count):
     """Add `terms` spans of `count` elements, `apart` from each other, to the span at `to`."""
     for t in range(0, count, LANES):
