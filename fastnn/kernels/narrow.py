@@ -40,6 +40,8 @@ PANEL = VECTORS * VECTOR_BYTES
 IMAGES_ROOM = 49152  # elements on the stack: 192 KB of float32, which L2 holds
 ROOM = 16384  # the same of the others: 64 KB
 PIXELS = 64  # of dz at once
+PAGE = 1024  # elements
+PLANES = 16  # of dz; with 32 shares of pixels are as fast
 
 
 @kernel
@@ -156,10 +158,11 @@ def plane_rows(w_shape, dz, dx, stride, padding, dilation, groups):
     """Return how many rows of dx to compute at once from planes of dz, 0: not so."""
     taps_h, taps_w, c, k = w_shape
     margin_h, margin = (taps_h - 1) * dilation[0], (taps_w - 1) * dilation[1]
-    if groups > 1 or max(stride) > 1 or c < 3 or 2 * c * dx.itemsize > VECTOR_BYTES:
+    if groups > 1 or max(stride) > 1 or c < 3 or k > PLANES or 2 * c * dx.itemsize >= VECTOR_BYTES:
         return 0
     pitch = dx.shape[2] + margin
-    high = min(dx.shape[1], (IMAGES_ROOM - 3 * LANES * (k + c)) // (pitch * (k + c)) - margin_h)
+    # Room for as many planes as transpose's blocks have rows, at both ends
+    high = min(dx.shape[1], (IMAGES_ROOM - 6 * LANES * LANES) // (2 * LANES * pitch) - margin_h)
     return high if high >= min(dx.shape[1], 4 * margin_h) else 0
 
 
@@ -171,6 +174,8 @@ def plane_chunk(chunk, bands, high, dz, w, taps_h, taps_w, padding, dilation, dx
     margin_h, margin = (taps_h - 1) * dilation[0], (taps_w - 1) * dilation[1]
     pitch = width + margin
     memory = stack_array(dx, IMAGES_ROOM)  # a plane for each output's rows of dz with zeros around them; dx's planes
+    for at in range(0, IMAGES_ROOM, PAGE):
+        memory[at] = 0  # masked accesses to pages that nobody has written yet take 75 us an image
     # Lines apart by an odd number fall into all sets of L1
     plane, result = _whole((high + margin_h) * pitch, 2 * LANES) + LANES, _whole(high * pitch, LANES)
     before = margin - padding[1]  # zeros to the left; where negative, pixels that no input has seen
