@@ -25,7 +25,6 @@ from fastnn.kernels._transforms import TILE
 from fastnn.kernels.conv import FEW, LIGHT, is_winograd
 from fastnn.kernels.winograd import products, tile_outputs
 from fastnn.model import Sequential
-from fastnn.reference.pooled import IMAGES
 
 PRODUCTS = ("dense_forward", "dense_weight_gradient", "dense_input_gradient")
 CONVOLUTIONS = ("conv2d_forward", "conv2d_weight_gradient", "conv2d_input_gradient")
@@ -285,7 +284,7 @@ def _pooled(c: int, k: int, pixels: int, seconds: Callable[[Callable[[], object]
     outputs = (len(x), 2 * y.shape[1], 2 * y.shape[2], k)
     if size < 0 or (inner and is_winograd.py_func(outputs, w.shape, (1, 1), (1, 1), 1)):
         return {}  # Winograd's are those without pooling
-    images = 1 if inner else IMAGES
+    images = ops.conv2d_pool_lanes(w.shape, y.shape, x.itemsize, inner)
     index, scratch = np.empty((32 // images, *y.shape[1:], images), np.uint16), np.empty(size, np.float32)
     dw, dx = np.empty_like(w), np.empty_like(x)
     flops = 8.0 * y.size * w.size / k

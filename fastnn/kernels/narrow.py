@@ -10,8 +10,8 @@
                        the inputs that any of them sees its rows; what lies outside a pixel's window is thrown away.
     outputs as rows    weight gradient: the transposed product, whose columns are the inputs of a kernel row.
 
-`image_rows`, `plane_rows`, `pixel_step` and `weight_pixels` choose. Batch 64, two cores, before and after, in us (python -m pytest
-benchmarks/test_conv.py -k narrow):
+`image_rows`, `plane_rows`, `pixel_step` and `weight_pixels` choose. Batch 64, two cores, before and after, in us
+(python -m pytest benchmarks/test_conv.py -k narrow):
 
                                 forward       weight gradient    input gradient
     28x28x1 to 6, 5x5           239   123         270   137          1357   240

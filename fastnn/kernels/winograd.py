@@ -32,6 +32,7 @@ from ._transforms import (
     GRADIENT,
     INPUT,
     LARGE_TILE,
+    NEAR,
     OUTPUT,
     PAIRS_TILE,
     SUMS,
@@ -212,7 +213,7 @@ def _chunk(chunk, place, like, way, outputs, transforms, chunks, rows, tiles, x,
         if way == POOLED:  # whole tiles below a row that is left over from the last block
             here = last - first
             _tiles(size, outputs, transforms, OUTPUT, near + line * size, (here * outputs, across * outputs, k), k,
-                   0, here, here, across, (0, 0), outputs, m, k, width, m_matrix, 0, 0, 0, 0, 0)  # fmt: skip
+                   0, here, here, across, (0, 0), outputs, m, k, width, m_matrix, NEAR, 0, 0, 0, 0)  # fmt: skip
             for row in range(first, last):
                 h = row % down * outputs
                 pool_rows(like, near + (1 + (row - first) * outputs) * line * size, min(outputs, p - h), line,
@@ -275,7 +276,7 @@ def _spread_tiles(like, outputs, transforms, kind, index, dy, shape, at, channel
         spread_rows(like, index, dy, shape, row // down, at, channels, row % down * outputs - padding[0], reach,
                     padding[1], wide, near)  # fmt: skip
         _tiles(size, outputs, transforms, kind, near, (reach, wide, channels), channels, 0, 1, 1, across, (0, 0), reach,
-               block + (row - first) * across * step * size, step, panel, matrix, 0, 0, 0, 0, 0)  # fmt: skip
+               block + (row - first) * across * step * size, step, panel, matrix, NEAR, 0, 0, 0, 0)  # fmt: skip
 
 
 @kernel
