@@ -25,7 +25,17 @@ from ._simd import ACCUMULATE, MAX_ROWS, VECTOR_BYTES, VECTORS, gemm
 from ._windows import CHUNKS, bands, complete, inside
 from .activation import RELU
 from .depthwise import depthwise_input_chunk, depthwise_rows, depthwise_weight_chunk
-from .narrow import image_chunk, image_groups, image_rows, pixel_chunk, pixel_step, weight_chunk, weight_pixels
+from .narrow import (
+    image_chunk,
+    image_groups,
+    image_rows,
+    pixel_chunk,
+    pixel_step,
+    plane_chunk,
+    plane_rows,
+    weight_chunk,
+    weight_pixels,
+)
 from .weights import direct_weight_chunk, weight_cut
 from .winograd import PLAIN, products, tile_outputs, winograd, winograd_scratch_size, winograd_weight_gradient
 
@@ -164,7 +174,13 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         return
     high = image_rows(dz, w.shape, dx.shape, stride, dilation, groups) if stride[0] == stride[1] == 1 else 0
     step = pixel_step(w.shape, dz, dx, stride, padding, dilation, groups)
+    flat = plane_rows(w.shape, dz, dx, stride, padding, dilation, groups) if high == 0 else 0
     cut = bands(dx.shape[0], dx.shape[1])
+    if flat > 0:
+        flip(w, stride, padding, dilation, groups, dx.shape[3], scratch)
+        run(plane_chunk, dx.shape[0] * cut, work, (cut, flat, dz, address(scratch, 0), w.shape[0], w.shape[1],
+            padding, dilation, dx))  # fmt: skip
+        return
     if step > 0 and (dx.shape[3] <= 2 or high == 0):
         run(pixel_chunk, dx.shape[0] * cut, work, (cut, step, dz, w, stride, padding, dilation, dx))
         return
