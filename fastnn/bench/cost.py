@@ -22,8 +22,7 @@ from fastnn.bench.peak import Peak
 from fastnn.kernels._parallel import SMALL
 from fastnn.kernels._simd import lanes
 from fastnn.kernels._transforms import TILE
-from fastnn.kernels.conv import FEW, LIGHT, is_winograd
-from fastnn.kernels.winograd import products, tile_outputs
+from fastnn.kernels.winograd import LEAST, LIGHT, is_winograd, products, tile_outputs
 from fastnn.model import Sequential
 
 PRODUCTS = ("dense_forward", "dense_weight_gradient", "dense_input_gradient")
@@ -201,7 +200,7 @@ _WIDTHS = {
 def _width(c: int, k: int) -> str:
     if c < 6:
         return "image"
-    if min(c, k) < FEW or c * k < LIGHT:
+    if min(c, k) < LEAST or c * k < LIGHT:
         return "few"
     if min(c, k) < 24:
         return "16"

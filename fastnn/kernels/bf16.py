@@ -21,14 +21,14 @@ from .conv import conv2d_forward as full_conv2d_forward
 from .conv import conv2d_input_gradient as full_conv2d_input_gradient
 from .conv import conv2d_scratch_size as full_conv2d_scratch_size
 from .conv import conv2d_weight_gradient as full_conv2d_weight_gradient
-from .conv import flip, forward_chunk, input_chunk, is_winograd, sum_chunk
+from .conv import flip, forward_chunk, input_chunk, sum_chunk
 from .dense import column_sums, input_product, product
 from .dense import dense_forward as full_dense_forward
 from .dense import dense_input_gradient as full_dense_input_gradient
 from .dense import dense_scratch_size as full_dense_scratch_size
 from .dense import dense_weight_gradient as full_dense_weight_gradient
 from .weights import direct_weight_chunk, weight_cut
-from .winograd import PLAIN, products, tile_outputs, winograd, winograd_weight_gradient
+from .winograd import PLAIN, is_winograd, products, tile_outputs, winograd, winograd_weight_gradient
 
 LINE = 16  # elements in a cache line, at which each copy begins
 MANY = 2.5  # times float32's products, which Winograd's smaller tiles may take

@@ -29,11 +29,11 @@ from ._lanes import LANES, MASKS_ARE_FREE, add, load, store, where_some
 from ._memory import address, stack_array, transpose
 from ._parallel import run
 from ._windows import CHUNKS, bands
-from .conv import flip, is_winograd, sum_chunk
+from .conv import flip, sum_chunk
 from .lanewise import image_row, is_lanewise, lanewise_chunk
 from .picked import is_picked, picked_chunk, picked_parts, picked_weight_chunk
 from .single import single_input_chunk, single_scratch_size, single_table_chunk, single_weight_chunk
-from .winograd import POOLED, SPREAD, winograd, winograd_scratch_size, winograd_weight_gradient
+from .winograd import POOLED, SPREAD, is_winograd, winograd, winograd_scratch_size, winograd_weight_gradient
 
 ROOM = 65536  # elements on the stack: 256 KB, of which a few rows of the images and of outputs are in use at a time
 NEAR = 32  # windows at once, whose pixels and gradients L1 holds

@@ -52,8 +52,27 @@ FEW, MANY = 64, 128  # least tiles of a chunk, and of the weight gradient's, who
 CHANNELS = 64  # input and output channels of a chunk of the weight gradient
 PLAIN, POOLED, SPREAD = 0, 1, 2  # x and y as they are; y pooled; x a gradient that comes from pooling
 FEWER = 0.85  # share of the products from which on larger tiles pay; 18x18 pixels, 64 to 64: 0.87, 1.02, 1.02, 0.94
+# Winograd's products from here on, measured in turn with the direct kernels: times as fast, forward, input gradient,
+# weight gradient. Channels, 64 images of 16x16 pixels: 8 to 16 1.0, 0.7, 0.8, 8 to 32 1.7, 1.4, 2.1, 16 to 16 1.6, 1.6,
+# 1.6. Outputs, few of which do not pay for the transform of the weights: 8x8 pixels, 128 to 128 channels,
+# 3 images 0.8, 0.9, 0.6; 64 to 64, 4 images 0.9, 1.0, 1.0, 8 images 1.5, 1.9, 2.5; 1 of 16x16, 64 to 64 1.3, 1.6, 1.0.
+# Share of the direct products: 64 images, 5x5 pixels, tiles of 4x4 outputs, 0.64, 64 to 64 0.9, 0.9, 1.0, of 5x5, 0.22,
+# 1.9, 1.9, 2.1; 6x6, 0.44, 1.3, 1.3, 1.5.
+LEAST, LIGHT = 8, 192  # channels of x and of y, and the product of both
+SPARSE, SHORT = 256, 1 << 19  # outputs, and outputs times input channels
+SHARE = 0.5
 LINE = 16  # elements between the matrices, so that their rows lie in different sets of L1
 PANEL = VECTORS * VECTOR_BYTES  # bytes in a row of a panel of columns; a product reads one panel after another
+
+
+@kernel
+def is_winograd(y_shape, w_shape, stride, dilation, groups):
+    """Return whether all three passes take Winograd's products."""
+    (taps_h, taps_w, c, k), (n, p, q, _) = w_shape, y_shape
+    if taps_h != 3 or taps_w != 3 or max(stride) > 1 or max(dilation) > 1 or groups > 1:
+        return False
+    return (min(c, k) >= LEAST and c * k >= LIGHT and n * p * q >= SPARSE and n * p * q * c * k >= SHORT
+            and products(tile_outputs(y_shape), y_shape) <= SHARE * 9 * p * q)  # fmt: skip
 
 
 def winograd_scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, pooled: bool = False) -> int:

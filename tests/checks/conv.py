@@ -8,8 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from fastnn.kernels._transforms import TILE
-from fastnn.kernels.conv import is_winograd
-from fastnn.kernels.winograd import tile_outputs
+from fastnn.kernels.winograd import is_winograd, tile_outputs
 
 from .activation import ACTIVATIONS
 from .common import FLOATS, SEEDS, Array, Operations, Place, adjoint, agree, blank, plain, run, sizes, slope
