@@ -54,15 +54,13 @@ class Call:
     def on(self, operations: Any) -> tuple[Side, list[Array]]:
         """The call on copies of its arrays, with the operations of one backend; and the results."""
         function = getattr(operations, self.operation)
-        arguments = [a.copy() if isinstance(a, Array) else a for a in self.arguments]
-        if self.scratch is not None:  # as layers have it
-            arguments[self.scratch] = aligned(self.arguments[self.scratch].shape, np.float32)
+        arguments = [_aligned(a) if isinstance(a, Array) else a for a in self.arguments]  # as layers have them
         return lambda: function(*arguments), arguments[-self.outputs :]
 
     def copy(self) -> Side:
         """A plain copy of as much memory, half of it to the other half; and back for what the operation updates."""
-        source = np.ones(self.bytes // 2, np.uint8)
-        to, back = np.zeros_like(source), self.updated_bytes // 2
+        source = _aligned(np.ones(self.bytes // 2, np.uint8))
+        to, back = _aligned(source), self.updated_bytes // 2
 
         def side() -> None:
             np.copyto(to, source)
@@ -70,6 +68,12 @@ class Call:
                 np.copyto(source[:back], to[:back])
 
         return side
+
+
+def _aligned(array: Array) -> Array:
+    copy = aligned(array.shape, array.dtype)
+    copy[...] = array
+    return copy
 
 
 def equal(results: list[Array], expected: list[Array], tolerance: float = TOLERANCE) -> None:

@@ -12,7 +12,6 @@ from fastnn.layers import BatchNorm, Conv2D, Dense, Layer, MaxPool2D, ReLU, Resi
 from fastnn.layers._buffers import Buffer
 from fastnn.layers._linear import Linear
 from fastnn.layers.activation import Elementwise
-from fastnn.reference.pooled import IMAGES
 
 
 def fused(layers: Sequence[Layer]) -> list[Layer]:
@@ -114,7 +113,7 @@ class _ConvPool(Layer):
             for layer in self._layers:
                 y = layer.forward_checked(y, y)
             return y
-        lanes = 1 if inner else IMAGES
+        lanes = self._conv.pooled_lanes(shape, x.itemsize, inner)
         self._index = self._indices.take((-(-len(x) // lanes), *shape[1:], lanes), np.dtype(np.uint16))
         y = self._outputs.take(shape, x.dtype)
         self._conv.pooled_forward(x, self._rectify, self._scratch_size, self._index, y)

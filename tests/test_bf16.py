@@ -51,12 +51,12 @@ def test_convolutions_are_those_of_rounded_numbers(case, place):
 
 
 def test_the_cases_take_the_path_they_are_for():
-    assert all(bf16._dense_pays.py_func(case.n, case.c, case.k) for case in DENSE)
+    assert all(bf16.dense_pays.py_func(case.n, case.c, case.k) for case in DENSE)
     for cases in (DIRECT, WINOGRAD):
         for case in cases:
             _, w, _, dz = case.arrays()
             place = (dz.shape, w.shape, case.stride, case.dilation, case.groups)
-            assert bf16._conv_pays.py_func(*place), case
+            assert bf16.conv_pays.py_func(*place), case
             assert bf16.is_winograd.py_func(*place) == (cases is WINOGRAD), case
 
 

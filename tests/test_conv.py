@@ -15,9 +15,9 @@ from fastnn.kernels._memory import WAYS
 from fastnn.kernels._simd import MAX_ROWS
 from fastnn.kernels._transforms import LARGE_TILE, TILE
 from fastnn.kernels._windows import complete
-from fastnn.kernels.conv import ALIASED, image_parts, is_winograd, panel_of
+from fastnn.kernels.conv import ALIASED, image_parts, panel_of
 from fastnn.kernels.weights import at_once
-from fastnn.kernels.winograd import tile_outputs
+from fastnn.kernels.winograd import is_winograd, tile_outputs
 
 
 @pytest.mark.parametrize("place", [guarded_end, guarded_start])

@@ -1,5 +1,6 @@
 """The compiled dense products."""
 
+import numpy as np
 import pytest
 import threads
 from checks import dense
@@ -8,6 +9,7 @@ from checks.memory import guarded_end, guarded_start
 from hypothesis import given
 
 from fastnn import kernels, reference
+from fastnn.kernels.strassen import is_strassen
 
 
 @pytest.mark.parametrize("place", [guarded_end, guarded_start])
@@ -47,8 +49,48 @@ def test_blocked_shapes(n, c, k, dtype, place):
     dense.check_dense(kernels, dense.DenseCase(n, c, k, activation=1, dtype=dtype), place, reference)
 
 
+JUST_STRASSEN = 1477, 1477, 1477  # all odd
+
+
+@pytest.mark.parametrize("place", [guarded_end, guarded_start])
+@pytest.mark.parametrize(
+    ("shape", "activation", "dtype"),
+    [
+        (JUST_STRASSEN, 1, "float32"),
+        ((1025, 1761, 1792), 9, "float64"),  # odd rows and terms of forward
+        ((1536, 2049, 1025), 9, "float32"),  # odd columns and terms of forward
+        ((2048, 1024, 1536), 0, "float32"),
+    ],
+)
+def test_strassen_shapes(shape, activation, dtype, place):
+    assert is_strassen.py_func(*shape)
+    dense.check_dense(kernels, dense.DenseCase(*shape, activation=activation, dtype=dtype), place, reference)
+
+
+def test_strassen_error():
+    """Of the largest result; sums of 1477 terms without Strassen's products: up to 0.7e-6."""
+    x, w, _, dz = dense.DenseCase(*JUST_STRASSEN).arrays()
+    scratch = blank(kernels.dense_scratch_size(*JUST_STRASSEN), "float32")
+    y, dw, dx = (blank(a.shape, "float32") for a in (dz, w, x))
+    kernels.dense_forward(x, w, x[0, :0], 0, 0.0, scratch, y)
+    kernels.dense_weight_gradient(x, dz, scratch, dw, x[0, :0])
+    kernels.dense_input_gradient(dz, w, x[:0], scratch, dx)
+    for a, b, result in ((x, w, y), (x.T, dz, dw), (dz, w.T, dx)):
+        exact = a.astype("float64") @ b.astype("float64")
+        assert 0 < np.abs(result - exact).max() < 3e-6 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize(
+    "shape", [(64, 8192, 8192), (1023, 4096, 4096), (4096, 1000, 4096), (4096, 4096, 10), (1400, 1400, 1400)]
+)
+def test_other_shapes_are_direct(shape):
+    assert not is_strassen.py_func(*shape)
+    assert kernels.dense_scratch_size(*shape) == 0
+
+
 def threaded_outputs():
-    for n, c, k in [(32, 784, 256), (64, 784, 256), (300, 1500, 530), (1500, 270, 530), (2000, 7, 33)]:
+    shapes = [(32, 784, 256), (64, 784, 256), (300, 1500, 530), (1500, 270, 530), (2000, 7, 33), (1101, 1501, 2048)]
+    for n, c, k in shapes:
         x, w, b, dz = dense.DenseCase(n, c, k).arrays()
         y, dw, db, dx = (blank(a.shape, "float32") for a in (dz, w, b, x))
         scratch = blank(kernels.dense_scratch_size(n, c, k), "float32")
@@ -62,11 +104,11 @@ def test_same_bits_for_any_number_of_threads():
     assert len(set(threads.digests("test_dense"))) == 1
 
 
-@pytest.mark.parametrize("n", [30, 1030])
-def test_scratch_may_be_larger_than_asked_for(n):
+@pytest.mark.parametrize("shape", [(30, 9, 11), (1030, 9, 11), JUST_STRASSEN])
+def test_scratch_may_be_larger_than_asked_for(shape):
     """Layers of one model share one scratch array."""
-    x, w, b, dz = dense.DenseCase(n, 9, 11).arrays()
-    size, results = kernels.dense_scratch_size(n, 9, 11), []
+    x, w, b, dz = dense.DenseCase(*shape).arrays()
+    size, results = kernels.dense_scratch_size(*shape), []
     for more in (0, 1000):
         dw, db, scratch = blank(w.shape, "float32"), blank(b.shape, "float32"), blank(size + more, "float32")
         kernels.dense_weight_gradient(x, dz, scratch, dw, db)

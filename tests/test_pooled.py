@@ -67,6 +67,20 @@ def test_winograd_with_images_as_lanes(case, place):
 
 
 @SINGLE
+@pytest.mark.parametrize("place", [guarded_end, guarded_start])
+@pytest.mark.parametrize("case", pooled.PICKED_EXAMPLES, ids=str)
+def test_outputs_as_lanes(case, place):
+    assert kernels.conv2d_pool_lanes((3, 3, case.c, case.k), (case.n, *case.outputs, case.k), 4, False) == 1
+    pooled.check_picked(kernels, case, place, oracle=reference)
+
+
+@SINGLE
+@given(pooled.picked_cases())
+def test_outputs_as_lanes_of_any_shape(case):
+    pooled.check_picked(kernels, case)
+
+
+@SINGLE
 @pytest.mark.parametrize("case", ACCURATE, ids=str)
 def test_images_as_lanes_are_accurate(case):
     x, w, b, dy = case.arrays()
@@ -77,6 +91,17 @@ def test_images_as_lanes_are_accurate(case):
         ops.conv2d_pool_forward(*given, (0, 0), False, blank(0, dtype), index, y)
         results.append(y)
     assert np.abs(results[0] - results[1]).max() < 2e-6 * np.abs(results[1]).max()
+
+
+@SINGLE
+def test_outputs_as_lanes_keep_what_is_not_finite():
+    x, w, b, dy = pooled.PICKED_EXAMPLES[0].arrays()
+    x[1, 4, 4, 0] = np.nan
+    index, y = blank((*dy.shape, 1), "uint16"), blank(dy.shape, "float32")
+    kernels.conv2d_pool_forward(x, w, b, (1, 1), True, blank(0, "float32"), index, y)
+    assert np.isnan(y[1, 1:3, 1:3]).all()
+    assert (index[1, 1:3, 1:3] < 4).all()
+    assert np.isfinite(y[0]).all()
 
 
 @SINGLE
@@ -119,7 +144,8 @@ def threaded_outputs():
     own.FEW, outputs = 4, []  # in a process of its own
     for case in LARGE:
         x, w, b, dy = case.arrays()
-        index = blank((-(-case.n // 16), *dy.shape[1:], 16), "uint16")
+        lanes = kernels.conv2d_pool_lanes(w.shape, dy.shape, 4, False)
+        index = blank((-(-case.n // lanes), *dy.shape[1:], lanes), "uint16")
         scratch = blank(kernels.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, False), "float32")
         outputs += run(kernels.conv2d_pool_forward, x, w, b, case.padding, case.rectify, scratch, index,
                        blank(dy.shape, "float32"), outputs=2)  # fmt: skip

@@ -22,10 +22,8 @@ from fastnn.bench.peak import Peak
 from fastnn.kernels._parallel import SMALL
 from fastnn.kernels._simd import lanes
 from fastnn.kernels._transforms import TILE
-from fastnn.kernels.conv import FEW, LIGHT, is_winograd
-from fastnn.kernels.winograd import products, tile_outputs
+from fastnn.kernels.winograd import LEAST, LIGHT, is_winograd, products, tile_outputs
 from fastnn.model import Sequential
-from fastnn.reference.pooled import IMAGES
 
 PRODUCTS = ("dense_forward", "dense_weight_gradient", "dense_input_gradient")
 CONVOLUTIONS = ("conv2d_forward", "conv2d_weight_gradient", "conv2d_input_gradient")
@@ -202,7 +200,7 @@ _WIDTHS = {
 def _width(c: int, k: int) -> str:
     if c < 6:
         return "image"
-    if min(c, k) < FEW or c * k < LIGHT:
+    if min(c, k) < LEAST or c * k < LIGHT:
         return "few"
     if min(c, k) < 24:
         return "16"
@@ -285,7 +283,7 @@ def _pooled(c: int, k: int, pixels: int, seconds: Callable[[Callable[[], object]
     outputs = (len(x), 2 * y.shape[1], 2 * y.shape[2], k)
     if size < 0 or (inner and is_winograd.py_func(outputs, w.shape, (1, 1), (1, 1), 1)):
         return {}  # Winograd's are those without pooling
-    images = 1 if inner else IMAGES
+    images = ops.conv2d_pool_lanes(w.shape, y.shape, x.itemsize, inner)
     index, scratch = np.empty((32 // images, *y.shape[1:], images), np.uint16), np.empty(size, np.float32)
     dw, dx = np.empty_like(w), np.empty_like(x)
     flops = 8.0 * y.size * w.size / k

@@ -24,7 +24,7 @@ LEAST, TAPS, CHANNELS = 3, 5, 6
 LEAST_OUTPUTS, OUTPUTS = (2, 3) if MASKS_ARE_FREE else (1, 1)
 
 
-def _double_sum(
+def double_sum(
     builder: Any, outer: Any, inner: Any, pointers: list[tuple[Any, Any, Any]], sums: list[Any],
     terms: Callable[[list[Any], list[Any]], list[Any]],
 ) -> list[Any]:  # fmt: skip
@@ -62,6 +62,17 @@ def _double_sum(
     again(row, [builder.add(row[0], one), *moved(row[1:count], jumps), *new], outside, done, outer)
     builder.position_at_end(done)
     return new
+
+
+def largest(builder: Any, values: list[Any], places: Any, first: int) -> tuple[Any, Any]:
+    """Emit the largest of the values, or the first NaN, and its number from `first` on, of the type `places`."""
+    best, place = values[0], ir.Constant(places, [first] * places.count)
+    for i, value in enumerate(values[1:], first + 1):
+        greater = builder.fcmp_unordered(">", value, best)  # true where either is NaN
+        take = builder.and_(greater, builder.fcmp_ordered("ord", best, best))
+        best = builder.select(take, value, best)
+        place = builder.select(take, ir.Constant(places, [i] * places.count), place)
+    return best, place
 
 
 @intrinsic
@@ -122,7 +133,7 @@ def chosen(
             pointers = [(x, ir.Constant(i64, 2 * LANES * size), times(x_row, 2))]
             for start, each in ((dy, LANES * size), (index, LANES * place_size)):
                 pointers.append((start, times(dy_step, each), times(dy_row, each)))
-            new = _double_sum(builder, outer, inner, pointers, sums, terms)
+            new = double_sum(builder, outer, inner, pointers, sums, terms)
             for number, value in enumerate(new):
                 builder.store(value, pointer(lines[number // n], at_output[number % n], vector)).align = size
 
@@ -192,17 +203,8 @@ def pooled(
                 return [builder.call(fma, [weights[i // 4], pixels[i % 4], sums[i]]) for i in range(4 * n)]
 
             pointers = [(x, ir.Constant(i64, LANES * size), x_row), (w, w_row, builder.mul(w_row, inner))]
-            new = _double_sum(builder, outer, inner, pointers, [zero] * (4 * n), terms)
-            found = []
-            for channel in range(n):
-                best, place = new[4 * channel], ir.Constant(place_type, [1] * LANES)
-                for i in range(1, 4):
-                    value = new[4 * channel + i]
-                    greater = builder.fcmp_unordered(">", value, best)  # true where either is NaN
-                    take = builder.and_(greater, builder.fcmp_ordered("ord", best, best))
-                    best = builder.select(take, value, best)
-                    place = builder.select(take, ir.Constant(place_type, [i + 1] * LANES), place)
-                found.append((best, place))
+            new = double_sum(builder, outer, inner, pointers, [zero] * (4 * n), terms)
+            found = [largest(builder, new[4 * channel : 4 * channel + 4], place_type, 1) for channel in range(n)]
             plain = builder.block
             biased, ready = builder.append_basic_block("biased"), builder.append_basic_block("ready")
             builder.cbranch(has_bias, biased, ready)

@@ -151,6 +151,24 @@ def multiply_add(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 @intrinsic
+def by_root(typingctx: Any, a: Any, b: Any, more: Any) -> Any:
+    """Return a / sqrt(b + more), computed in float64 and rounded once."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        a, b, more = values
+        double = ir.VectorType(ir.DoubleType(), LANES)
+        narrow = a.type != double
+        if narrow:
+            a, b = builder.fpext(a, double), builder.fpext(b, double)
+        more = _spread(builder, context.cast(builder, more, signature.args[2], types.float64))
+        root = _call(builder, f"llvm.sqrt.v{LANES}f64", double, [builder.fadd(b, more)])
+        result = builder.fdiv(a, root)
+        return builder.fptrunc(result, values[0].type) if narrow else result
+
+    return a(a, a, more), codegen
+
+
+@intrinsic
 def where_positive(typingctx: Any, of: Any, value: Any) -> Any:
     """Return `value` in the lanes where `of` is positive or NaN, else 0."""
 

@@ -12,9 +12,10 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from ._dots import largest
 from ._lanes import LANES
 from ._single import Vectors
-from ._transforms import INPUT, OUTPUT, WEIGHTS, combine, matrices
+from ._transforms import INPUT, OUTPUT, WEIGHTS, matrices, transformed
 
 TAPS, SIDE, WINDOW = 5, 6, 2  # of weights, inputs and outputs, along both axes
 TILES, OUTPUTS = 2, 2  # that lane_products takes at once: 24 sums
@@ -37,16 +38,15 @@ def lane_weights(typingctx: Any, w: Any, w_tap: Any, count: Any, u: Any, u_colum
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         w, w_tap, count, u, u_column = values
-        emit, matrix = Vectors(builder, LANES), _MATRICES[WEIGHTS]
+        emit, matrices = Vectors(builder, LANES), _MATRICES[WEIGHTS]
         mask = emit.mask(count)
         taps = [[emit.load(builder.add(w, _times(builder, w_tap, 4 * (r * TAPS + s))), mask) for r in range(TAPS)]
                 for s in range(TAPS)]  # fmt: skip
-        columns = [[combine(emit, factors, column) for factors in matrix] for column in taps]
+        columns = [transformed(emit, matrices, column) for column in taps]
         for i in range(SIDE):
-            row = [column[i] for column in columns]
-            for j, factors in enumerate(matrix):
+            for j, value in enumerate(transformed(emit, matrices, [column[i] for column in columns])):
                 at = builder.add(u, _times(builder, u_column, j * BYTES))
-                emit.store(combine(emit, factors, row), builder.add(at, emit.const(i * BYTES)))
+                emit.store(value, builder.add(at, emit.const(i * BYTES)))
         return context.get_dummy_value()
 
     return types.void(*[types.intp] * 5), codegen
@@ -65,8 +65,8 @@ def lane_columns(typingctx: Any, x: Any, x_row: Any, x_column: Any, wide: Any, z
         for _ in range(SIDE - 1):
             places.append(builder.add(places[-1], x_row))
         pixels = [emit.load(place) for place in places]
-        for i, factors in enumerate(_MATRICES[INPUT]):
-            emit.store(combine(emit, factors, pixels), builder.add(to, emit.const(i * BYTES)))
+        for i, value in enumerate(transformed(emit, _MATRICES[INPUT], pixels)):
+            emit.store(value, builder.add(to, emit.const(i * BYTES)))
         again(builder.add(pixel, _times(builder, x_column, BYTES)), builder.add(to, emit.const(SIDE * BYTES)))
         return context.get_dummy_value()
 
@@ -83,8 +83,8 @@ def lane_tile(typingctx: Any, z: Any, v: Any, v_column: Any) -> Any:
         columns = [builder.add(v, _times(builder, v_column, j * BYTES)) for j in range(SIDE)]
         for i in range(SIDE):
             row = [emit.load(builder.add(z, emit.const((j * SIDE + i) * BYTES))) for j in range(SIDE)]
-            for j, factors in enumerate(_MATRICES[INPUT]):
-                emit.store(combine(emit, factors, row), builder.add(columns[j], emit.const(i * BYTES)))
+            for j, value in enumerate(transformed(emit, _MATRICES[INPUT], row)):
+                emit.store(value, builder.add(columns[j], emit.const(i * BYTES)))
         return context.get_dummy_value()
 
     return types.void(*[types.intp] * 3), codegen
@@ -99,7 +99,7 @@ def lane_products(typingctx: Any, pairs: Any, c: Any, v0: Any, v1: Any, u: Any, 
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         pairs, c, v0, v1, u, sums = values
-        emit, matrix = Vectors(builder, LANES), _MATRICES[OUTPUT]
+        emit, matrices = Vectors(builder, LANES), _MATRICES[OUTPUT]
         column, part = _times(builder, c, SIDE * BYTES), PART * BYTES
         (to, *at), next_column = emit.loop("column", emit.const(SIDE), [sums, v0, v1, u])
         (line, weights), next_pair = emit.loop("pair", pairs, [to, at[TILES]])
@@ -115,8 +115,7 @@ def lane_products(typingctx: Any, pairs: Any, c: Any, v0: Any, v1: Any, u: Any, 
                     totals[n] = emit.fma(weight, tiles[tile][i], totals[n])
         next_channel(*[builder.add(pointer, emit.const(SIDE * BYTES)) for pointer in pointers], *totals)
         for n in range(FOUR):
-            for i in range(WINDOW):
-                value = combine(emit, matrix[i], totals[n * SIDE : (n + 1) * SIDE])
+            for i, value in enumerate(transformed(emit, matrices, totals[n * SIDE : (n + 1) * SIDE])):
                 emit.store(value, builder.add(line, emit.const((n * WINDOW + i) * BYTES)))
         next_pair(builder.add(line, emit.const(SIDE * part)), builder.add(weights, emit.const(4 * OUTPUTS)))
         next_column(builder.add(to, emit.const(part)), *[builder.add(pointer, column) for pointer in at])
@@ -136,7 +135,7 @@ def lane_windows(
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         pairs, sums, bias, rectify, y0, y1, places = values
-        emit, matrix = Vectors(builder, LANES), _MATRICES[OUTPUT]
+        emit, matrices = Vectors(builder, LANES), _MATRICES[OUTPUT]
         whole = ir.VectorType(ir.IntType(32), LANES)
         linear = emit.spread_mask(builder.icmp_signed("==", rectify, emit.const(0)))
         (line, shift, *to), again = emit.loop("pair", pairs, [sums, bias, y0, y1])
@@ -145,13 +144,8 @@ def lane_windows(
             for i in range(WINDOW):
                 parts = [emit.const((j * PART + n * WINDOW + i) * BYTES) for j in range(SIDE)]
                 row = [emit.load(builder.add(line, part)) for part in parts]
-                window += [combine(emit, factors, row) for factors in matrix]
-            best, place = window[0], ir.Constant(whole, [0] * LANES)
-            for i, value in enumerate(window[1:], 1):
-                greater = builder.fcmp_unordered(">", value, best)  # true where either is NaN
-                take = builder.and_(greater, builder.fcmp_ordered("ord", best, best))
-                best = builder.select(take, value, best)
-                place = builder.select(take, ir.Constant(whole, [i] * LANES), place)
+                window += transformed(emit, matrices, row)
+            best, place = largest(builder, window, whole, 0)
             best = builder.fadd(best, emit.spread(builder.add(shift, emit.const(4 * (n % OUTPUTS)))))
             kept = builder.or_(builder.fcmp_unordered(">", best, emit.splat(0.0)), linear)
             best = builder.select(kept, best, emit.splat(0.0))

@@ -56,6 +56,8 @@ PAIRS = types.uint32  # the element type of their arrays
 # Flags of gemm
 ACCUMULATE = 1  # start from C's old values instead of the bias or zero
 RELU = 2  # write max(C, 0)
+START = 4  # start from the matrix at the bias's address, whose rows are as far apart as C's
+FAR = 8  # C does not lie in L1: ask for a tile's part of it beforehand, as for sums of LONG terms
 
 
 def lanes(dtype: Any) -> int:
@@ -212,7 +214,8 @@ def _emit_tile(emit: Emitter, rows: int, vectors: int, masked: bool, arguments: 
 
     starts, to = row_addresses(start, start_row), row_addresses(c, c_row)
     some = builder.mul(arguments["outer"], arguments["inner"])
-    with builder.if_then(builder.icmp_signed(">=", some, const(LONG))):
+    far = builder.icmp_signed("!=", builder.and_(arguments["flags"], const(FAR)), const(0))
+    with builder.if_then(builder.or_(far, builder.icmp_signed(">=", some, const(LONG)))):
         for i, j in grid:
             emit.prefetch(to[i], j, write=True)
     # Where the rows of A lie one after the other, each turn asks for a line of the next tile's: the CPU does not
@@ -307,7 +310,8 @@ def _make_tile(bits: int, pairs: bool = False) -> Any:
             no_bias = builder.icmp_signed("==", bias, emit.const(0))
             fixed = builder.select(no_bias, builder.ptrtoint(zeros, emit.i64), bias)
             arguments["start"] = builder.select(accumulate, arguments["c"], fixed)
-            arguments["start_row"] = builder.select(accumulate, arguments["c_row"], emit.const(0))
+            rows_apart = builder.icmp_signed("!=", builder.and_(flags, emit.const(ACCUMULATE | START)), emit.const(0))
+            arguments["start_row"] = builder.select(rows_apart, arguments["c_row"], emit.const(0))
             arguments["floor"] = builder.select(relu, emit.splat(0.0), emit.splat(float("-inf")))
 
             rows, columns = arguments["rows"], arguments["columns"]
@@ -344,15 +348,16 @@ def _make_gemm(tile: Any, lanes: int) -> Any:
     ) -> None:  # fmt: skip
         tiles = (m + MAX_ROWS - 1) // MAX_ROWS
         rows, extra = m // tiles, m % tiles  # tiles of equal height, give or take a row
+        bias_row = c_row if flags & START else 0
         j = 0
         while j < n:
             columns = min(n - j, width)
             if m <= WIDE_ROWS and n - j >= wide:
                 columns = wide
-            bias_at = bias + j * itemsize if bias != 0 else 0
             i = 0
             for t in range(tiles):
                 height = rows + 1 if t < extra else rows
+                bias_at = bias + (i * bias_row + j) * itemsize if bias != 0 else 0
                 tile(
                     height, columns, outer, inner, a + i * a_row * itemsize, a_row, a_outer, a_k,
                     b + j * itemsize, b_outer, b_row, c + (i * c_row + j) * itemsize, c_row, bias_at, flags,
@@ -391,6 +396,6 @@ def gemm(
     """C[i, j] = start + sum_o sum_k A[i*a_row + o*a_outer + k*a_k] * B[o*b_outer + k*b_row + j], i < m, j < n.
 
     `like`: any array of A's and B's elements. a, b, c, bias: addresses; all strides in elements. m > 0.
-    start: C with ACCUMULATE, else bias[j], else (bias address 0) zero.
+    start: C with ACCUMULATE, else bias[j], with START bias[i*c_row + j], else (bias address 0) zero.
     """
     return call(_PRIMITIVES[like.dtype], like, 15)

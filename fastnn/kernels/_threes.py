@@ -30,9 +30,9 @@ def max_threes(x, begin, r0, r1, stride, padding, q, count, index, row, y):
     p0, p1, p2 = spread(index, 3 * r0 + s0), spread(index, 3 * r0 + s), spread(index, 3 * r0 + s1 - 1)
     p3, p4, p5 = spread(index, 3 * r + s0), spread(index, 3 * r + s), spread(index, 3 * r + s1 - 1)
     p6, p7, p8 = spread(index, 3 * r1 - 3 + s0), spread(index, 3 * r1 - 3 + s), spread(index, 3 * r1 - 4 + s1)
-    for channel in range(0, c, LANES):
-        at = min(channel, max(0, c - LANES))
-        for window in range(count):
+    for window in range(count):
+        for channel in range(0, c, LANES):
+            at = min(channel, max(0, c - LANES))
             top = start + window * stride * c + at
             to = out + window * c + at
             # Rows first: three short chains of comparisons instead of a long one

@@ -22,6 +22,7 @@ from ._slots import emit_call
 TAPS = 3
 TILE, LARGE_TILE, PAIRS_TILE = 4, 5, 2  # outputs along an axis, of floats and of pairs of bf16
 INPUT, OUTPUT, WEIGHTS, GRADIENT, SUMS = range(5)
+NEAR = 4  # beside the tile's flags: the image lies in the cache
 PAIRED = INPUT, WEIGHTS, GRADIENT  # operands of products
 IMAGES = {INPUT: "source", GRADIENT: "source", OUTPUT: "to"}  # which side of a transform is an image
 # Points beside infinity. Largest error of float32 relative to the largest result, 64 channels: TILE 2.4e-6, weight
@@ -48,21 +49,52 @@ def _product(roots: Any, count: int) -> list[Fraction]:
     return row + [Fraction(0)] * (count - len(row))
 
 
-def matrices(outputs: int, taps: int = TAPS) -> dict[int, list[list[float]]]:
-    """Return the matrix L of each kind (Toom and Cook; Lavin and Gray, section 4)."""
+def _sums(points: Any, inputs: int) -> list[list[list[Fraction]]]:
+    """Return two matrices whose product, the second by the first, gives INPUT's: half of the points share each sum.
+
+    INPUT's rows are the coefficients of the product of (x - q) over all points q but one. The first matrix has those of
+    one half of the points, at several places; with 6 points 25 operations instead of 30.
+    """
+    halves = points[:3], points[3:]
+    first: list[list[Fraction]] = []
+    second: list[list[Fraction]] = []
+    for own, others in (halves, halves[::-1]):
+        before, count = len(first), len(own) + (own == halves[1])
+        for shift in range(count):
+            first.append([Fraction(0)] * shift + _product(others, inputs - shift))
+        for roots in ([q for q in own if q != p] for p in own):
+            second.append([Fraction(0)] * before + _product(roots, inputs - before))
+    second.append([Fraction(0)] * 3 + _product(halves[1], inputs - 3))
+    return [first, second]
+
+
+def matrices(outputs: int, taps: int = TAPS) -> dict[int, list[list[list[float]]]]:
+    """Return for each kind the matrix L (Toom and Cook; Lavin and Gray, section 4), or two of which it is the product.
+
+    The first of the two is applied first.
+    """
     points, inputs = _POINTS[outputs + taps - TAPS], outputs + taps - 1
     others = [[q for q in points if q != p] for p in points]
     scales = [*(prod(Fraction(p - q) for q in rest) for p, rest in zip(points, others, strict=True)), Fraction(1)]
     values = _values(points, outputs)
     weights = [[v / scale for v in row] for row, scale in zip(_values(points, taps), scales, strict=True)]
     exact: dict[int, Any] = {
-        INPUT: [_product(roots, inputs) for roots in (*others, points)],
-        OUTPUT: list(zip(*values, strict=True)),
-        WEIGHTS: weights,
-        GRADIENT: values,
-        SUMS: list(zip(*weights, strict=True)),
+        INPUT: _sums(points, inputs),
+        OUTPUT: [list(zip(*values, strict=True))],
+        WEIGHTS: [weights],
+        GRADIENT: [values],
+        SUMS: [list(zip(*weights, strict=True))],
     }
-    return {kind: [[float(v) for v in row] for row in matrix] for kind, matrix in exact.items()}
+    return {
+        kind: [[[float(v) for v in row] for row in matrix] for matrix in factors] for kind, factors in exact.items()
+    }
+
+
+def transformed(emit: Any, matrices: list[list[list[float]]], vectors: list[Any]) -> list[Any]:
+    """Emit the product of matrices and vectors."""
+    for matrix in matrices:
+        vectors = [combine(emit, factors, vectors) for factors in matrix]
+    return vectors
 
 
 def combine(emit: Any, factors: list[float], vectors: list[Any]) -> Any:
@@ -83,10 +115,11 @@ def combine(emit: Any, factors: list[float], vectors: list[Any]) -> Any:
 
 def _emit_transform(emit: Emitter, kind: int, outputs: int, masked: bool, arguments: dict[str, Any]) -> None:
     """Emit one transform of one vector of channels; with `second` of two, which become pairs. Strides in bytes."""
-    builder, matrix, image = emit.builder, matrices(outputs)[kind], IMAGES.get(kind)
-    after, before = len(matrix), len(matrix[0])
+    builder, factors, image = emit.builder, matrices(outputs)[kind], IMAGES.get(kind)
+    after, before = len(factors[-1]), len(factors[0][0])
     sources = ["source", "second"] if "second" in arguments else ["source"]
-    lines = [cgutils.alloca_once(builder, ir.ArrayType(emit.vector, after * before)) for _ in sources]
+    with builder.goto_entry_block():  # alloca_once would fill it with zeros
+        lines = [builder.alloca(ir.ArrayType(emit.vector, after * before)) for _ in sources]
 
     def at(name: str, i: Any, j: Any) -> Any:
         steps = "to" if name == "to" else "source"
@@ -112,13 +145,15 @@ def _emit_transform(emit: Emitter, kind: int, outputs: int, masked: bool, argume
 
     nothing, everything = (ir.Constant(emit.mask_type, [bit] * emit.lanes) for bit in (0, 1))
     if image:
-        # The new pixels of the tile below: memory brings them while this row of tiles is worked on. (64, 32, 32, 32) to
-        # 32 channels, whose images lie in L3: 3.7 ms instead of 4.4.
-        first = after if image == "to" else before
-        for name in ["to"] if image == "to" else sources:
-            for i in range(first, first + outputs):
-                for j in range(first - outputs, first):
-                    emit.prefetch(at(name, emit.const(i), emit.const(j)), 0, image == "to")
+        near = builder.and_(arguments["flags"], emit.const(NEAR))
+        with builder.if_then(builder.icmp_signed("==", near, emit.const(0))):
+            # The new pixels of the tile below: memory brings them while this row of tiles is worked on. (64, 32, 32,
+            # 32) to 32 channels, whose images lie in L3: 3.7 ms instead of 4.4.
+            first = after if image == "to" else before
+            for name in ["to"] if image == "to" else sources:
+                for i in range(first, first + outputs):
+                    for j in range(first - outputs, first):
+                        emit.prefetch(at(name, emit.const(i), emit.const(j)), 0, image == "to")
     # Columns, then rows, in loops: a sixth of the code.
     for name, line in zip(sources, lines, strict=True):
         rows, columns = (f"{name}_row".removeprefix("source_"), "column") if image == "source" else ("", "")
@@ -126,96 +161,116 @@ def _emit_transform(emit: Emitter, kind: int, outputs: int, masked: bool, argume
         with cgutils.for_range(builder, emit.const(before)) as loop:
             vectors = [emit.load(at(name, emit.const(i), loop.index), 0, narrowed(mask, columns, loop.index))
                        for i, mask in enumerate(fixed)]  # fmt: skip
-            for i, factors in enumerate(matrix):
+            for i, value in enumerate(transformed(emit, factors, vectors)):
                 place = cgutils.gep_inbounds(builder, line, 0, builder.add(loop.index, emit.const(i * before)))
-                builder.store(combine(emit, factors, vectors), place)
+                builder.store(value, place)
     rows, columns = ("row", "column") if image == "to" else ("", "")
     fixed = masks("to", columns, after)
     with cgutils.for_range(builder, emit.const(after)) as loop:
         first = builder.mul(loop.index, emit.const(before))
         places = [builder.add(first, emit.const(j)) for j in range(before)]
         halves = [[builder.load(cgutils.gep_inbounds(builder, line, 0, place)) for place in places] for line in lines]
-        for j, (factors, mask) in enumerate(zip(matrix, fixed, strict=True)):
-            values = [combine(emit, factors, half) for half in halves]
+        new = zip(*(transformed(emit, factors, half) for half in halves), strict=True)
+        for j, (values, mask) in enumerate(zip(new, fixed, strict=True)):
             value = values[0] if len(values) == 1 else emit.pair(*values)
             if kind == OUTPUT:
                 value = builder.select(builder.fcmp_ordered("<", value, arguments["floor"]), arguments["floor"], value)
             emit.store(value, at("to", loop.index, emit.const(j)), 0, narrowed(mask, rows, loop.index))
 
 
-_NAMES = ("channels", "source", "source_row", "source_column", "to", "to_row", "to_column", "row0", "row1", "column0",
-          "column1", "flags", "second", "second_channels", "second_row0", "second_row1")  # fmt: skip
+_NAMES = ("channels", "source", "source_row", "source_column", "to", "to_row", "to_column", "to_panel", "row0", "row1",
+          "column0", "column1", "flags", "second", "second_channels", "second_row0", "second_row1")  # fmt: skip
 
 
-def _make_vector(bits: int, outputs: int, pairs: bool, kind: int) -> Any:
-    """Return the intrinsic that transforms one vector of channels, of which `channels` exist. Strides in elements."""
+def _make_kind(bits: int, outputs: int, pairs: bool, kind: int) -> Any:
+    """Return the intrinsic of one kind of transform, of all channels. Strides in elements.
+
+    A function of its own: LLVM would compute what any kind needs before it looks which one is wanted.
+    """
+
+    def emit_channels(builder: Any, arguments: dict[str, Any]) -> None:
+        emit = Emitter(builder, bits)
+        const, channels = emit.const, arguments["channels"]
+        for name in ("source_row", "source_column", "to_row", "to_column", "to_panel"):
+            arguments[name] = builder.mul(arguments[name], const(emit.bytes))
+        relu = builder.icmp_signed("!=", builder.and_(arguments["flags"], const(RELU)), const(0))
+        arguments["floor"] = builder.select(relu, emit.splat(0.0), emit.splat(float("-inf")))
+        inside = ir.Constant(ir.IntType(1), 1)
+        if kind in IMAGES:
+            size = outputs + TAPS - 1 if kind == INPUT else outputs
+            rows, columns, second_rows = (
+                builder.sub(arguments[f"{axis}1"], arguments[f"{axis}0"]) for axis in ("row", "column", "second_row")
+            )
+            inside = builder.icmp_signed("==", builder.add(rows, columns), const(2 * size))
+            if pairs and kind in PAIRED:
+                inside = builder.and_(inside, builder.icmp_signed("==", second_rows, const(size)))
+        bases = [arguments[name] for name in ("source", "second", "to")]
+        last = {name: arguments[name] for name in ("channels", "second_channels")}
+        if not (pairs and kind in PAIRED):
+            del arguments["second"], last["second_channels"]
+        with cgutils.for_range_slice(builder, const(0), channels, const(emit.lanes)) as (j, _):
+            source, second, to = (builder.add(base, builder.mul(j, const(emit.bytes))) for base in bases)
+            panel = builder.sdiv(j, const(VECTORS * emit.lanes))
+            skipped = builder.sub(arguments["to_panel"], const(VECTORS * VECTOR_BYTES))
+            at = {"source": source, "to": builder.add(to, builder.mul(panel, skipped))}
+            if "second" in arguments:
+                at["second"] = second
+            left = {name: builder.sub(count, j) for name, count in last.items()}
+            now = {**arguments, **at, **left}
+            now["source_channels"] = now["to_channels"] = left["channels"]
+            whole = inside
+            for count in left.values():
+                whole = builder.and_(whole, builder.icmp_signed(">=", count, const(emit.lanes)))
+            with builder.if_else(whole) as (then, otherwise):
+                with then:
+                    _emit_transform(emit, kind, outputs, False, now)
+                with otherwise:
+                    _emit_transform(emit, kind, outputs, True, now)
 
     @intrinsic
-    def vector(
+    def transform_kind(
         typingctx: Any, channels: Any, source: Any, source_row: Any, source_column: Any, to: Any, to_row: Any,
-        to_column: Any, row0: Any, row1: Any, column0: Any, column1: Any, flags: Any, second: Any,
+        to_column: Any, to_panel: Any, row0: Any, row1: Any, column0: Any, column1: Any, flags: Any, second: Any,
         second_channels: Any, second_row0: Any, second_row1: Any,
     ) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            emit = Emitter(builder, bits)
-            arguments = dict(zip(_NAMES, values, strict=True))
-            if not (pairs and kind in PAIRED):
-                del arguments["second"]
-            arguments["source_channels"] = arguments["to_channels"] = arguments["channels"]
-            for name in ("source_row", "source_column", "to_row", "to_column"):
-                arguments[name] = builder.mul(arguments[name], emit.const(emit.bytes))
-            relu = builder.icmp_signed("!=", builder.and_(arguments["flags"], emit.const(RELU)), emit.const(0))
-            arguments["floor"] = builder.select(relu, emit.splat(0.0), emit.splat(float("-inf")))
-            whole = builder.icmp_signed(">=", arguments["channels"], emit.const(emit.lanes))
-            if kind in IMAGES:
-                size = outputs + TAPS - 1 if kind == INPUT else outputs
-                rows = builder.sub(arguments["row1"], arguments["row0"])
-                columns = builder.sub(arguments["column1"], arguments["column0"])
-                inside = builder.icmp_signed("==", builder.add(rows, columns), emit.const(2 * size))
-                whole = builder.and_(whole, inside)
-            if "second" in arguments:
-                also = builder.icmp_signed(">=", arguments["second_channels"], emit.const(emit.lanes))
-                whole = builder.and_(whole, also)
-                if kind in IMAGES:
-                    rows = builder.sub(arguments["second_row1"], arguments["second_row0"])
-                    whole = builder.and_(whole, builder.icmp_signed("==", rows, emit.const(size)))
-            with builder.if_else(whole) as (then, otherwise):
-                with then:
-                    _emit_transform(emit, kind, outputs, False, arguments)
-                with otherwise:
-                    _emit_transform(emit, kind, outputs, True, arguments)
+            function_type = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * len(_NAMES))
+            name = builder.module.get_unique_name(f".transform_{kind}")
+            function = ir.Function(builder.module, function_type, name)
+            function.linkage = "internal"
+            function.attributes.add("noinline")
+            inner = ir.IRBuilder(function.append_basic_block("entry"))
+            emit_channels(inner, dict(zip(_NAMES, function.args, strict=True)))
+            inner.ret_void()
+            builder.call(function, values)
             return context.get_dummy_value()
 
         return types.void(*[types.intp] * len(_NAMES)), codegen
 
-    return vector
+    return transform_kind
 
 
 def _make_transform(bits: int, outputs: int, pairs: bool = False) -> Any:
     """Return the task of the transforms for tiles of this size."""
-    size, width = bits // 8, VECTORS * VECTOR_BYTES // (bits // 8)
-    step = VECTOR_BYTES // size
-    input_, output, weights, gradient, sums = (_make_vector(bits, outputs, pairs, kind) for kind in range(5))
+    input_, output, weights, gradient, sums = (_make_kind(bits, outputs, pairs, kind) for kind in range(5))
 
     def transform(
         kind: int, channels: int, source: int, source_row: int, source_column: int, to: int, to_row: int,
         to_column: int, to_panel: int, row0: int, row1: int, column0: int, column1: int, flags: int, second: int,
         seconds: int, second_row0: int, second_row1: int,
     ) -> None:  # fmt: skip
-        for j in range(0, channels, step):
-            count, at, into = channels - j, source + j * size, to + (j // width * to_panel + j % width) * size
-            where = (source_row, source_column, into, to_row, to_column, row0, row1, column0, column1, flags,
-                     second + j * size, seconds - j, second_row0, second_row1)  # fmt: skip
-            if kind == INPUT:
-                input_(count, at, *where)
-            elif kind == OUTPUT:
-                output(count, at, *where)
-            elif kind == WEIGHTS:
-                weights(count, at, *where)
-            elif kind == GRADIENT:
-                gradient(count, at, *where)
-            else:
-                sums(count, at, *where)
+        arguments = (channels, source, source_row, source_column, to, to_row, to_column, to_panel, row0, row1, column0,
+                     column1, flags, second, seconds, second_row0, second_row1)  # fmt: skip
+        if kind == INPUT:
+            input_(*arguments)
+        elif kind == OUTPUT:
+            output(*arguments)
+        elif kind == WEIGHTS:
+            weights(*arguments)
+        elif kind == GRADIENT:
+            gradient(*arguments)
+        else:
+            sums(*arguments)
 
     transform.__qualname__ = f"transform_{'bf16' if pairs else f'f{bits}'}_{outputs}"
     return kernel(transform)

@@ -21,14 +21,14 @@ from .conv import conv2d_forward as full_conv2d_forward
 from .conv import conv2d_input_gradient as full_conv2d_input_gradient
 from .conv import conv2d_scratch_size as full_conv2d_scratch_size
 from .conv import conv2d_weight_gradient as full_conv2d_weight_gradient
-from .conv import flip, forward_chunk, input_chunk, is_winograd, sum_chunk
+from .conv import flip, forward_chunk, input_chunk, sum_chunk
 from .dense import column_sums, input_product, product
 from .dense import dense_forward as full_dense_forward
 from .dense import dense_input_gradient as full_dense_input_gradient
 from .dense import dense_scratch_size as full_dense_scratch_size
 from .dense import dense_weight_gradient as full_dense_weight_gradient
 from .weights import direct_weight_chunk, weight_cut
-from .winograd import PLAIN, products, tile_outputs, winograd, winograd_weight_gradient
+from .winograd import PLAIN, is_winograd, products, tile_outputs, winograd, winograd_weight_gradient
 
 LINE = 16  # elements in a cache line, at which each copy begins
 MANY = 2.5  # times float32's products, which Winograd's smaller tiles may take
@@ -36,7 +36,7 @@ MANY = 2.5  # times float32's products, which Winograd's smaller tiles may take
 
 def dense_scratch_size(n: int, c: int, k: int) -> int:
     """Return the number of elements that all three products want as scratch."""
-    if not _dense_pays.py_func(n, c, k):
+    if not dense_pays.py_func(n, c, k):
         return int(full_dense_scratch_size(n, c, k))  # type: ignore[no-untyped-call]
     return max(_half(n) * (c + k), _half(c) * (n + k), _half(k) * (n + c)) + LINE
 
@@ -46,7 +46,7 @@ def _half(count: int) -> int:
 
 
 @kernel
-def _dense_pays(n, c, k):
+def dense_pays(n, c, k):
     """Return whether the product is worth the copies.
 
     Times of float32 by those of bf16, forward, weight gradient, input gradient: (1024, 784, 256) 1.9, 1.9, 1.9;
@@ -61,7 +61,7 @@ def dense_forward(x, w, b, activation, alpha, scratch, y):
     """y (N, K) = f(x (N, C) @ w (C, K) + b)."""
     prepare(y, activation)
     (n, c), k = x.shape, w.shape[1]
-    if not _dense_pays(n, c, k):
+    if not dense_pays(n, c, k):
         full_dense_forward(x, w, b, activation, alpha, scratch, y)
         return
     half = (c + 1) // 2
@@ -76,7 +76,7 @@ def dense_forward(x, w, b, activation, alpha, scratch, y):
 def dense_weight_gradient(x, dz, scratch, dw, db):
     """dw (C, K) = x.T @ dz,  db (K,) = sum of dz over N."""
     (n, c), k = x.shape, dz.shape[1]
-    if not _dense_pays(n, c, k):
+    if not dense_pays(n, c, k):
         full_dense_weight_gradient(x, dz, scratch, dw, db)
         return
     half = (n + 1) // 2
@@ -92,7 +92,7 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
 def dense_input_gradient(dz, w, relu, scratch, dx):
     """dx (N, C) = dz @ w.T, and 0 where relu (N, C) is not positive, unless it has size 0."""
     (n, k), c = dz.shape, w.shape[0]
-    if not _dense_pays(n, c, k):
+    if not dense_pays(n, c, k):
         full_dense_input_gradient(dz, w, relu, scratch, dx)
         return
     half = (k + 1) // 2
@@ -109,7 +109,7 @@ def conv2d_scratch_size(
     placing = (stride, padding, dilation, groups)
     full = int(full_conv2d_scratch_size(x_shape, w_shape, y_shape, *placing))  # type: ignore[no-untyped-call]
     placed = (y_shape, w_shape, stride, dilation, groups)
-    if is_winograd.py_func(*placed) or not _conv_pays.py_func(*placed):
+    if is_winograd.py_func(*placed) or not conv_pays.py_func(*placed):
         return full
     (n, h, w, c), (taps_h, taps_w, cg, k), (_, p, q, _) = x_shape, w_shape, y_shape
     taps, outputs, inputs, kg = taps_h * taps_w, n * p * q, n * h * w, k // groups
@@ -120,7 +120,7 @@ def conv2d_scratch_size(
 
 
 @kernel
-def _conv_pays(y_shape, w_shape, stride, dilation, groups):
+def conv_pays(y_shape, w_shape, stride, dilation, groups):
     """Return whether the passes are worth the copies, or the smaller tiles of Winograd's products.
 
     Times of float32 by those of bf16, forward, weight gradient, input gradient, 64 images: 16x16 pixels from 32 to 64
@@ -141,7 +141,7 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
     """y (N, P, Q, K) = f(x (N, H, W, C) * w (R, S, C/groups, K) + b); padding: (top, left), the rest follows from y."""
     prepare(y, activation)
     (n, height, width, _), (taps_h, taps_w, cg, k) = x.shape, w.shape
-    if not _conv_pays(y.shape, w.shape, stride, dilation, groups):
+    if not conv_pays(y.shape, w.shape, stride, dilation, groups):
         full_conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, scratch, y)
         return
     if is_winograd(y.shape, w.shape, stride, dilation, groups):
@@ -164,7 +164,7 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
 def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx):
     """dx (N, H, W, C) from dz (N, P, Q, K)."""
     (n, p, q, k), (taps_h, taps_w, cg, _) = dz.shape, w.shape
-    if not _conv_pays(dz.shape, w.shape, stride, dilation, groups):
+    if not conv_pays(dz.shape, w.shape, stride, dilation, groups):
         full_conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         return
     flip(w, stride, padding, dilation, groups, dx.shape[3], scratch)
@@ -188,7 +188,7 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
 def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw, db):
     """dw (R, S, C/groups, K), db (K,) from x (N, H, W, C) and dz (N, P, Q, K)."""
     (n, height, width, c), (_, p, q, k) = x.shape, dz.shape
-    if not _conv_pays(dz.shape, dw.shape, stride, dilation, groups):
+    if not conv_pays(dz.shape, dw.shape, stride, dilation, groups):
         full_conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw, db)
         return
     half = (n + 1) // 2

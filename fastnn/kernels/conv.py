@@ -25,9 +25,19 @@ from ._simd import ACCUMULATE, MAX_ROWS, VECTOR_BYTES, VECTORS, gemm
 from ._windows import CHUNKS, bands, complete, inside
 from .activation import RELU
 from .depthwise import depthwise_input_chunk, depthwise_rows, depthwise_weight_chunk
-from .narrow import image_chunk, image_groups, image_rows, pixel_chunk, pixel_step, weight_chunk, weight_pixels
+from .narrow import (
+    image_chunk,
+    image_groups,
+    image_rows,
+    pixel_chunk,
+    pixel_step,
+    plane_chunk,
+    plane_rows,
+    weight_chunk,
+    weight_pixels,
+)
 from .weights import direct_weight_chunk, weight_cut
-from .winograd import PLAIN, products, tile_outputs, winograd, winograd_scratch_size, winograd_weight_gradient
+from .winograd import PLAIN, is_winograd, winograd, winograd_scratch_size, winograd_weight_gradient
 
 SHORT_ROW = 12  # complete pixels, below which products go across images
 OUTPUTS, DENSE = 512, 64 << 10  # from which, and bytes of weights from which a copy of them pays
@@ -35,15 +45,6 @@ ALIASED = 2048  # bytes that images are a multiple of apart, whose pixels share 
 NEAR, LINE = 512 << 10, 64  # bytes of a copy of images with a line between them
 HEAVY = 1 << 20  # bytes of weights that stay in L2 beside the image: half of it on server cores
 PANEL = VECTORS * VECTOR_BYTES
-# Winograd's products from here on, measured in turn with the direct kernels: times as fast, forward, input gradient,
-# weight gradient. Channels, 64 images of 16x16 pixels: 8 to 16 1.0, 0.7, 0.8, 8 to 32 1.7, 1.4, 2.1, 16 to 16 1.6, 1.6,
-# 1.6. Outputs, few of which do not pay for the transform of the weights: 8x8 pixels, 128 to 128 channels,
-# 3 images 0.8, 0.9, 0.6; 64 to 64, 4 images 0.9, 1.0, 1.0, 8 images 1.5, 1.9, 2.5; 1 of 16x16, 64 to 64 1.3, 1.6, 1.0.
-# Share of the direct products: 64 images, 5x5 pixels, tiles of 4x4 outputs, 0.64, 64 to 64 0.9, 0.9, 1.0, of 5x5, 0.22,
-# 1.9, 1.9, 2.1; 6x6, 0.44, 1.3, 1.3, 1.5.
-FEW, LIGHT = 8, 192  # channels of x and of y, and the product of both
-SPARSE, SHORT = 256, 1 << 19  # outputs, and outputs times input channels
-SHARE = 0.5
 
 
 def conv2d_scratch_size(x_shape, w_shape, y_shape, stride, padding, dilation, groups):
@@ -59,16 +60,6 @@ def conv2d_scratch_size(x_shape, w_shape, y_shape, stride, padding, dilation, gr
 def whole(count):
     """Return count rounded up to the columns of float64's, and so of float32's, panels."""
     return (count + PANEL // 4 - 1) // (PANEL // 4) * (PANEL // 4)
-
-
-@kernel
-def is_winograd(y_shape, w_shape, stride, dilation, groups):
-    """Return whether all three passes take Winograd's products."""
-    (taps_h, taps_w, c, k), (n, p, q, _) = w_shape, y_shape
-    if taps_h != 3 or taps_w != 3 or max(stride) > 1 or max(dilation) > 1 or groups > 1:
-        return False
-    return (min(c, k) >= FEW and c * k >= LIGHT and n * p * q >= SPARSE and n * p * q * c * k >= SHORT
-            and products(tile_outputs(y_shape), y_shape) <= SHARE * 9 * p * q)  # fmt: skip
 
 
 @kernel
@@ -164,7 +155,13 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         return
     high = image_rows(dz, w.shape, dx.shape, stride, dilation, groups) if stride[0] == stride[1] == 1 else 0
     step = pixel_step(w.shape, dz, dx, stride, padding, dilation, groups)
+    flat = plane_rows(w.shape, dz, dx, stride, padding, dilation, groups) if high == 0 else 0
     cut = bands(dx.shape[0], dx.shape[1])
+    if flat > 0:
+        flip(w, stride, padding, dilation, groups, dx.shape[3], scratch)
+        run(plane_chunk, dx.shape[0] * cut, work, (cut, flat, dz, address(scratch, 0), w.shape[0], w.shape[1],
+            padding, dilation, dx))  # fmt: skip
+        return
     if step > 0 and (dx.shape[3] <= 2 or high == 0):
         run(pixel_chunk, dx.shape[0] * cut, work, (cut, step, dz, w, stride, padding, dilation, dx))
         return

@@ -1,7 +1,8 @@
 """Dense layers: y = f(x @ w + b) and its gradients.
 
 Each of the three products is C = A @ B with some strides, cut into chunks of C. Small ones run the register tile on the
-operands as they lie; large ones first copy blocks of A and B into buffers that stay in the caches.
+operands as they lie; large ones first copy blocks of A and B into buffers that stay in the caches (_packing.py), and
+those with three large dimensions take fewer multiplications (strassen.py).
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -10,25 +11,15 @@ from __future__ import annotations
 from ._epilogue import activate, prepare, tile_flags
 from ._jit import kernel
 from ._lanes import LANES, load, store, where_positive
-from ._memory import WAYS, address, copy, one, stack, transpose
+from ._memory import WAYS, address, one, stack, transpose
+from ._packing import ALIASED, COLUMNS, DEPTH, PAGE, PANEL, SMALL_PANEL, packed_block
 from ._parallel import run
-from ._simd import ACCUMULATE, MAX_ROWS, VECTOR_BYTES, VECTORS, gemm
-from .activation import RELU, activation_backward
+from ._simd import ACCUMULATE, MAX_ROWS, gemm
+from .activation import IDENTITY, RELU, activation_backward
+from .strassen import is_strassen, strassen, strassen_scratch_size
 
 CHUNKS = 8  # wanted at least, for the thread pool
-PANEL = VECTORS * VECTOR_BYTES  # bytes in one row of a panel of B, which is as wide as the tile
 ROWS = 1024  # bytes of one column of C in one direct chunk
-# Most float32 rows of a packed block of B, and columns of one of A; bytes of a row of a block of B, which L2 holds; and
-# rows of a block of A. CPUs with AVX-512 have 1 MB of L2 or more: 2048^3 at 98 GFLOP/s there, 93 with the other sizes.
-DEPTH, COLUMNS, GROUP = (384, 2048, 56) if VECTOR_BYTES == 64 else (288, 1024, 112)
-GROUP = GROUP // MAX_ROWS * MAX_ROWS  # whole tiles
-LINE = 64  # bytes between packed rows of A, so that they lie in different sets of L1
-PACKED_A, PACKED_B = GROUP * (DEPTH * 4 + LINE), DEPTH * COLUMNS
-SMALL_PANEL = DEPTH * PANEL <= 20 << 10  # L1 holds a panel of B beside a tile's rows of A: not with AVX-512
-SHALLOW = 128  # columns of A up to which it stays where it is, not transposed, beside small panels
-ALIASED = 256  # rows that are a multiple of so many bytes apart lie in few sets of L1
-PAGE = 4096  # bytes after which the next line of the same set of L1 lies
-AT_ONCE = 16  # rows of B that are copied panel by panel
 WIDE = 1792  # bytes of a row from which the rows of a tile or a panel evict each other from the caches
 FEW, HEAVY = 64, 256 << 10  # samples up to which, and bytes of weights from which, forward cuts the inner sum
 PARTS, PARTIAL = 4, 64 << 10  # into chunks, each part of the sum with an output of at most PARTIAL bytes of its own
@@ -40,6 +31,9 @@ LONG, SMALL = 1024, 4096  # samples from which, and weights up to which, the wei
 
 def dense_scratch_size(n, c, k):
     """Return the number of elements that all three products want as scratch."""
+    if is_strassen.py_func(n, c, k):
+        products = (n, k, c, False), (c, k, n, True), (n, c, k, False)
+        return max(strassen_scratch_size(*product) for product in products)
     return (c + 1) * k * CHUNKS if in_parts(n, c, k) else 0
 
 
@@ -63,7 +57,10 @@ def dense_forward(x, w, b, activation, alpha, scratch, y):
         gemm(x, 1, m * n, 1, parts, one(x), 0, 0, 0, partial, 0, m * n, address(y, 0), 0, 0, tile_flags(activation))
         activate(x, activation, alpha, address(y, 0), m * n)
         return
-    product(x, m, n, k, address(x, 0), k, 1, address(w, 0), n, 1, address(y, 0), bias, activation, alpha, 0)
+    if is_strassen(m, n, k):
+        strassen(x, False, w, False, b, activation, alpha, scratch, y, b[:0])
+    else:
+        product(x, m, n, k, address(x, 0), k, 1, address(w, 0), n, 1, address(y, 0), bias, activation, alpha, 0)
 
 
 @kernel
@@ -100,6 +97,8 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
     if in_parts(n, c, k):
         run(_part_chunk, CHUNKS, n * c * k // 16, (x, dz, scratch))
         _sum_parts(scratch[: (c + 1) * k * CHUNKS], dw.reshape(-1), db)
+    elif is_strassen(n, c, k):
+        strassen(x, True, dz, False, db[:0], IDENTITY, 0.0, scratch, dw, db)
     else:
         product(x, c, k, n, address(x, 0), 1, c, address(dz, 0), k, 1, address(dw, 0), 0, 0, 0.0,
                 address(db, 0) if db.size > 0 else 0)  # fmt: skip
@@ -108,7 +107,12 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
 @kernel
 def dense_input_gradient(dz, w, relu, scratch, dx):
     """dx (N, C) = dz @ w.T, and 0 where relu (N, C) is not positive, unless it has size 0."""
-    input_product(dz, w, relu, dx)
+    (n, k), c = dz.shape, w.shape[0]
+    if is_strassen(n, c, k):
+        strassen(dz, False, w, True, scratch[:0], IDENTITY, 0.0, scratch, dx, scratch[:0])
+        _slope(relu, dx)
+    else:
+        input_product(dz, w, relu, dx)
 
 
 @kernel
@@ -117,8 +121,7 @@ def input_product(dz, w, relu, dx):
     (m, n), c = dz.shape, w.shape[0]
     if n * dz.itemsize > WIDE and m >= 64:
         product(dz, m, c, n, address(dz, 0), n, 1, address(w, 0), 1, n, address(dx, 0), 0, 0, 0.0, 0)
-        if relu.size > 0:
-            activation_backward(RELU, 0.0, relu.reshape(-1)[:0], relu.reshape(-1), dx.reshape(-1), dx.reshape(-1))
+        _slope(relu, dx)
     elif 64 <= m <= 128 and n <= DEPTH and c * dz.itemsize % (CHUNKS * PANEL) == 0 and w.size * dz.itemsize < HEAVY:
         panels = (c * dz.itemsize + PANEL - 1) // PANEL
         run(_across_chunk, panels, _work(m, n, c, dz.itemsize), (dz, w, relu, dx))
@@ -126,6 +129,12 @@ def input_product(dz, w, relu, dx):
         panels = (m * dz.itemsize + PANEL - 1) // PANEL
         row_blocks = max(1, min((CHUNKS + panels - 1) // panels, c // 64))
         run(_flipped_chunk, row_blocks * panels, _work(m, n, c, dz.itemsize), (dz, w, relu, row_blocks, panels, dx))
+
+
+@kernel
+def _slope(relu, dx):
+    if relu.size > 0:
+        activation_backward(RELU, 0.0, relu.reshape(-1)[:0], relu.reshape(-1), dx.reshape(-1), dx.reshape(-1))
 
 
 @kernel
@@ -205,88 +214,11 @@ def _product_chunk(chunk, packed, near, like, m, n, k, row_blocks, column_blocks
     if sums != 0 and row_block == 0:
         gemm(like, 1, columns, 1, k, one(like), 0, 0, 0, b, 0, b_k, sums + j0 * size, 0, 0, 0)
     if packed or near:
-        _packed_block(packed, like, rows, columns, k, a, a_row, a_k, b, b_k, b_n, c, n, bias, tile_flags(activation))
+        packed_block(packed, like, rows, columns, k, a, a_row, a_k, b, b_k, b_n, c, n, bias, tile_flags(activation))
     else:
         gemm(like, rows, columns, 1, k, a, a_row, 0, a_k, b, 0, b_k, c, n, bias, tile_flags(activation))
     for i in range(rows):
         activate(like, activation, alpha, c + i * n * size, columns)
-
-
-@kernel
-def _packed_block(packed, like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, c_row, bias, flags):
-    """One block of C = A @ B through copies: DEPTH rows of some panels of B for L2, DEPTH columns of a few tiles of A.
-    Without `packed`, B stays where it is.
-
-    Small panels stay in L1 while all rows of A pass by, larger ones pass by each tile's rows. The copies take long rows
-    of their matrix at a time: from L3, 128 bytes of every row come at 7 GB/s and 1 KB at 14.
-    """
-    size = like.itemsize
-    packed_a, packed_b = stack(PACKED_A), stack(PACKED_B)
-    depth_most, columns_most, panel = DEPTH * 4 // size, COLUMNS // size, PANEL // size
-    a_packed_row = depth_most + LINE // size
-    groups = (m + GROUP - 1) // GROUP
-    blocks = (k + depth_most - 1) // depth_most
-    for block in range(blocks):
-        k0, k1 = block * k // blocks, (block + 1) * k // blocks
-        depth, flags_now = k1 - k0, (ACCUMULATE if k0 > 0 else 0) | (flags if k1 == k else 0)
-        for j0 in range(0, n, columns_most):
-            columns = min(columns_most, n - j0)
-            from_b = b + (k0 * b_k + j0 * b_n) * size
-            if packed:
-                _copy_panels(like, depth, columns, from_b, b_k, b_n, packed_b)
-            for group in range(groups):
-                i0, i1 = group * m // groups, (group + 1) * m // groups
-                from_a = a + (i0 * a_row + k0 * a_k) * size
-                at_a, at_row, at_k = packed_a, a_packed_row, 1
-                lies_well = max(a_row, a_k) * size % ALIASED != 0 if SMALL_PANEL else _is_spread(a_row * size)
-                if lies_well and (a_k == 1 or SMALL_PANEL and a_row == 1 and k <= SHALLOW):
-                    at_a, at_row, at_k = from_a, a_row, a_k
-                elif a_k == 1:
-                    copy(like, i1 - i0, depth, from_a, a_row, packed_a, a_packed_row)
-                else:
-                    transpose(like, depth, i1 - i0, from_a, a_k, packed_a, a_packed_row)
-                if not packed:
-                    gemm(like, i1 - i0, columns, 1, depth, at_a, at_row, 0, at_k, from_b, 0, b_k,
-                         c + (i0 * c_row + j0) * size, c_row,
-                         bias + j0 * size if bias != 0 and k0 == 0 else 0, flags_now)  # fmt: skip
-                    continue
-                tiles = 1 if SMALL_PANEL else (i1 - i0 + MAX_ROWS - 1) // MAX_ROWS
-                for tile in range(tiles):
-                    t0, t1 = tile * (i1 - i0) // tiles, (tile + 1) * (i1 - i0) // tiles
-                    for j in range(0, columns, panel):
-                        gemm(like, t1 - t0, min(panel, columns - j), 1, depth, at_a + t0 * at_row * size,
-                             at_row, 0, at_k, packed_b + j * depth * size, 0, panel,
-                             c + ((i0 + t0) * c_row + j0 + j) * size, c_row,
-                             bias + (j0 + j) * size if bias != 0 and k0 == 0 else 0, flags_now)  # fmt: skip
-
-
-@kernel
-def _is_spread(step):
-    """Return whether at most two rows of a tile, `step` bytes apart, lie in the first one's set of L1.
-
-    Then they stay where they are: 2500^3 and 3000^3 take 4 to 6 % less time forward and back to the input.
-    """
-    near = 0
-    for i in range(1, MAX_ROWS):
-        if (i * step + LINE) % PAGE < 2 * LINE:
-            near += 1
-    return near < 2
-
-
-@kernel
-def _copy_panels(like, depth, columns, b, b_k, b_n, to):
-    """Copy a block of B as dense panels (depth, panel)."""
-    size = like.itemsize
-    panel = PANEL // size
-    most = AT_ONCE if b_n == 1 else depth
-    for d in range(0, depth, most):
-        rows = min(most, depth - d)
-        for j in range(0, columns, panel):
-            source, at = b + (d * b_k + j * b_n) * size, to + (j * depth + d * panel) * size
-            if b_n == 1:
-                copy(like, rows, min(panel, columns - j), source, b_k, at, panel)
-            else:
-                transpose(like, min(panel, columns - j), rows, source, b_n, at, panel)
 
 
 @kernel

@@ -3,12 +3,15 @@
     images as lanes    forward, input gradient: up to two vectors of images are interleaved pixel by pixel. No channel
                        count wastes lanes, and no padding is computed; it wants a batch, and a transpose at both ends.
     pixels as lanes    input gradient: a product gives each tap's share for a row of pixels; shares are added shifted.
+    planes of dz       input gradient of 3 to 7 channels from up to 16: each output's rows of dz lie with zeros around
+                       them as one long row, so that a whole image is a product for each row of taps, and no shares
+                       are added up. 32x32x3 to 16, 3x3: 584 to 472 us, 28x28x3 to 12, 5x5: 819 to 638.
     several pixels     weight gradient: P neighbouring pixels with all their outputs are the columns of one product,
                        the inputs that any of them sees its rows; what lies outside a pixel's window is thrown away.
     outputs as rows    weight gradient: the transposed product, whose columns are the inputs of a kernel row.
 
-`image_rows`, `pixel_step` and `weight_pixels` choose. Batch 64, two cores, before and after, in us (python -m pytest
-benchmarks/test_conv.py -k narrow):
+`image_rows`, `plane_rows`, `pixel_step` and `weight_pixels` choose. Batch 64, two cores, before and after, in us
+(python -m pytest benchmarks/test_conv.py -k narrow):
 
                                 forward       weight gradient    input gradient
     28x28x1 to 6, 5x5           239   123         270   137          1357   240
@@ -40,6 +43,8 @@ PANEL = VECTORS * VECTOR_BYTES
 IMAGES_ROOM = 49152  # elements on the stack: 192 KB of float32, which L2 holds
 ROOM = 16384  # the same of the others: 64 KB
 PIXELS = 64  # of dz at once
+PAGE = 1024  # elements
+PLANES = 16  # of dz; with 32 shares of pixels are as fast
 
 
 @kernel
@@ -149,6 +154,51 @@ def pixel_chunk(chunk, bands, step, dz, w, stride, padding, dilation, dx):
                 copy(dx, 1, width, source, 0, to, 0)
             else:
                 transpose(dx, c, width, source, row, to, c)
+
+
+@kernel
+def plane_rows(w_shape, dz, dx, stride, padding, dilation, groups):
+    """Return how many rows of dx to compute at once from planes of dz, 0: not so."""
+    taps_h, taps_w, c, k = w_shape
+    margin_h, margin = (taps_h - 1) * dilation[0], (taps_w - 1) * dilation[1]
+    if groups > 1 or max(stride) > 1 or c < 3 or k > PLANES or 2 * c * dx.itemsize >= VECTOR_BYTES:
+        return 0
+    pitch = dx.shape[2] + margin
+    # Room for as many planes as transpose's blocks have rows, at both ends
+    high = min(dx.shape[1], (IMAGES_ROOM - 6 * LANES * LANES) // (2 * LANES * pitch) - margin_h)
+    return high if high >= min(dx.shape[1], 4 * margin_h) else 0
+
+
+@kernel
+def plane_chunk(chunk, bands, high, dz, w, taps_h, taps_w, padding, dilation, dx):
+    """The input gradient of one band of an image's rows. w: address of the flipped weights (R, S, K, C)."""
+    (_, rows, columns, k), (_, height, width, c) = dz.shape, dx.shape
+    n, band = chunk // bands, chunk % bands
+    margin_h, margin = (taps_h - 1) * dilation[0], (taps_w - 1) * dilation[1]
+    pitch = width + margin
+    memory = stack_array(dx, IMAGES_ROOM)  # a plane for each output's rows of dz with zeros around them; dx's planes
+    for at in range(0, IMAGES_ROOM, PAGE):
+        memory[at] = 0  # masked accesses to pages that nobody has written yet take 75 us an image
+    # Lines apart by an odd number fall into all sets of L1
+    plane, result = _whole((high + margin_h) * pitch, 2 * LANES) + LANES, _whole(high * pitch, LANES)
+    before = margin - padding[1]  # zeros to the left; where negative, pixels that no input has seen
+    j0, j1 = max(0, -before), min(columns, pitch - before)
+    last = (band + 1) * height // bands
+    for h0 in range(band * height // bands, last, high):
+        h1 = min(h0 + high, last)
+        top = h0 + padding[0] - margin_h  # the row of dz in the planes' first
+        memory[: k * plane] = 0
+        for i in range(max(0, top), min(rows, h1 + padding[0])):
+            transpose(dz, j1 - j0, k, address(dz, ((n * rows + i) * columns + j0) * k), k,
+                      address(memory, (i - top) * pitch + before + j0), plane)  # fmt: skip
+        count = (h1 - h0 - 1) * pitch + width
+        for r in range(taps_h):
+            gemm(dz, c, count, taps_w, k, w + r * taps_w * k * c * dx.itemsize, 1, k * c, c,
+                 address(memory, r * dilation[0] * pitch), dilation[1], plane,
+                 address(memory, k * plane), result, 0, ACCUMULATE if r > 0 else 0)  # fmt: skip
+        for h in range(h1 - h0):
+            transpose(dx, c, width, address(memory, k * plane + h * pitch), result,
+                      address(dx, (n * height + h0 + h) * width * c), c)  # fmt: skip
 
 
 @kernel

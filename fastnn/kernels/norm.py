@@ -14,18 +14,16 @@ dx = gamma / sqrt(var + eps) * dy.
 the backward functions, which know no skip, compute y once more from x, which they read anyway, with the same bits.
 
 x is cut into tiles of some rows, and each sweep over them is a region of its own. Tiles leave two sums per channel in
-the scratch array, which one thread adds in order; variances are merged as Chan, Golub and LeVeque 1983 do, so none is a
-difference of large numbers. Where x is small or has few rows, a tile has all rows of some channels instead, and one
-region does both sweeps. Within a tile, up to four vectors of sums stay in registers; few channels are folded: several
-rows count as one long row, which fills them.
+the scratch array, which one thread adds in order; variances are merged as Chan, Golub and LeVeque 1983 do. Where x is
+small or has few rows, a tile has all rows of some channels instead, and one region does both sweeps. Within a tile, up
+to four vectors of sums stay in registers; few channels are folded: several rows count as one long row, filling them.
+
+A tile's moments take one sweep: deviations are from the mean of a sixteenth of its rows. Their square is at most 16
+times the variance, so it is no difference of large numbers. With constant moments one sweep makes all gradients.
 """
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
-
-import math
-
-import numpy as np
 
 from ._fours import (
     add_four,
@@ -36,13 +34,14 @@ from ._fours import (
     store_four,
     where_positive_four,
 )
-from ._jit import exact, kernel
-from ._lanes import LANES, add, load, multiply, multiply_add, spread, store
+from ._jit import kernel
+from ._lanes import LANES, add, by_root, load, multiply, multiply_add, spread, store
 from ._math import CHUNK, stack_block, typed
 from ._parallel import SMALL, run
 
 _WIDE = 4 * LANES  # channels, or folded channels, whose sums stay in registers
 _FEW_ROWS = 1024
+_START = 8
 _MIN_ROWS = 32  # of a tile, so that adding up the tiles stays a small part of the work
 _BOTH, _SUMS, _RESULTS = 0, 1, 2  # sweeps of a tile
 
@@ -81,7 +80,7 @@ def batch_norm_follow(m, momentum, mean, var, running_mean, running_var):
 @kernel
 def batch_norm_inference(x, gamma, beta, mean, var, eps, skip, rectify, y):
     """y (M, C) = gamma * (x - mean) / sqrt(var + eps) + beta, with mean (C,) and var (C,) given."""
-    rows, chunks = _grid(x.shape[0], x.shape[1])
+    rows, chunks = _row_tiles(x.shape[0], x.shape[1])
     run(_forward_tile, chunks, x.size, (_RESULTS, rows, x, gamma, beta, eps, skip, rectify, mean, mean, var, y))
 
 
@@ -108,7 +107,8 @@ def _backward(x, gamma, beta, mean, var, eps, rectify, share, dy, scratch, dx, d
         return
     run(_backward_tile, chunks, 2 * x.size, (_SUMS, rows, *args))
     _add_tiles(chunks, scratch, var, eps, dgamma, dbeta)
-    run(_backward_tile, chunks, 2 * x.size, (_RESULTS, rows, *args))
+    if share > 0.0:
+        run(_backward_tile, chunks, 2 * x.size, (_RESULTS, rows, *args))
 
 
 @kernel
@@ -133,20 +133,21 @@ def _moments(x, first, size, low, high, mean, squares):
     stride, end, count, rest = _long_rows(c, size, high)
     wide = stack_block(x)
     zero, inverse = four_times(spread(x, 0.0)), typed(wide[0], 1.0 / size)
+    few = max(1, min(count, max(_START, count // 16)))  # whose mean is what all deviate from
+    apart = (count // few - 1 | 1) * stride  # odd, so that these are not all pixels of one column
+    of_few = typed(wide[0], 1.0 / min(size, few * (stride // c)))
     for group in range(low, end, _WIDE):
         n = min(_WIDE, end - group)
         channels = min(n, c)
         own, own_squares = mean[group : group + channels], squares[group : group + channels]
         at, sums = first * c + group, zero
-        for _ in range(count):
-            sums = add_four(sums, load_four(x, at, n))
-            at += stride
-        if rest > 0:
-            sums = add_four(sums, load_four(x, at, rest))
+        for _ in range(few):
+            sums = add_four(sums, load_four(x, at, n if count > 0 else rest))
+            at += apart
         store_four(wide, 0, _WIDE, sums)
         _fold(wide[:n], own)
         for j in range(channels):
-            own[j] *= inverse
+            own[j] *= of_few
             wide[j] = -own[j]
         _repeat(wide[:channels], wide[:n])
         centre = load_four(wide, 0, _WIDE)
@@ -163,7 +164,7 @@ def _moments(x, first, size, low, high, mean, squares):
         store_four(wide, 0, _WIDE, errors)
         error = wide[_WIDE : _WIDE + channels]
         _fold(wide[:n], error)
-        for j in range(channels):  # what rounding did to the mean
+        for j in range(channels):
             own[j] += error[j] * inverse
             own_squares[j] -= error[j] * error[j] * inverse
 
@@ -227,9 +228,7 @@ def _add_tiles(tiles, scratch, var, eps, dgamma, dbeta):
             total = add(total, load(scratch, 2 * tile * c + j, n))
             moment = add(moment, load(scratch, 2 * tile * c + c + j, n))
         store(dbeta, j, n, total)
-        store(dgamma, j, n, moment)
-    for j in range(c):
-        dgamma[j] *= _inverse(var[j], eps)
+        store(dgamma, j, n, by_root(moment, load(var, j, n), eps))
 
 
 @kernel
@@ -237,20 +236,21 @@ def _backward_tile(chunk, sweeps, rows, x, gamma, beta, mean, var, eps, rectify,
     m, c = x.shape
     first, size, low, high = _tile(chunk, rows, m, c)
     if sweeps == _BOTH:
-        _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, dy, dbeta, dgamma)
-        for j in range(low, high):
-            dgamma[j] *= _inverse(var[j], eps)
+        _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, share, dy, dbeta, dgamma, dx)
+        for j in range(low, high, LANES):
+            store(dgamma, j, high - j, by_root(load(dgamma, j, high - j), load(var, j, high - j), eps))
     if sweeps == _SUMS:
         at = 2 * chunk * c
         totals, moments = scratch[at : at + c], scratch[at + c : at + 2 * c]
-        _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, dy, totals, moments)
+        _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, share, dy, totals, moments, dx)
         return
-    _input_gradient(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, share, dy, dgamma, dbeta, dx)
+    if share > 0.0:
+        _input_gradient(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, share, dy, dgamma, dbeta, dx)
 
 
 @kernel
-def _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, dy, totals, moments):
-    """The sums of dy and of dy * (x - mean) over a tile's rows."""
+def _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, rectify, share, dy, totals, moments, dx):
+    """The sums of dy and of dy * (x - mean) over a tile's rows; with share 0 dx too, which needs no sums then."""
     c = x.shape[1]
     stride, end, count, rest = _long_rows(c, size, high)
     wide, zero = stack_block(x), four_times(spread(x, 0.0))
@@ -265,6 +265,8 @@ def _gradient_sums(x, first, size, low, high, gamma, beta, mean, var, eps, recti
             if rectify:
                 given = where_positive_four(multiply_add_four(steps, factor, offset), given)
             total, moment = add_four(total, given), multiply_add_four(given, steps, moment)
+            if share == 0.0:
+                store_four(dx, at, left, multiply_add_four(given, factor, zero))
             at += stride
         store_four(wide, 0, _WIDE, total)
         _fold(wide[:n], totals[group : group + channels])
@@ -282,14 +284,13 @@ def _input_gradient(x, first, size, low, high, gamma, beta, mean, var, eps, rect
         n = min(_WIDE, end - group)
         channels = min(n, c)
         centre, factor, offset = _affine(wide, group, channels, n, gamma, beta, mean, var, eps)
-        slopes, rises = wide[3 * _WIDE : 3 * _WIDE + n], wide[4 * _WIDE : 4 * _WIDE + n]
-        for j in range(channels):
-            along = np.float64(wide[_WIDE + j]) * share
-            slopes[j] = -along * _inverse(var[group + j], eps) * dgamma[group + j]
-            rises[j] = -along * dbeta[group + j]
-        _repeat(slopes[:channels], slopes)
-        _repeat(rises[:channels], rises)
-        slope, rise = load_four(wide, 3 * _WIDE, _WIDE), load_four(wide, 4 * _WIDE, _WIDE)
+        for j in range(0, channels, LANES):
+            left, at = channels - j, group + j
+            along = multiply(load(wide, _WIDE + j, left), spread(x, -share))
+            slope = by_root(multiply(along, load(dgamma, at, left)), load(var, at, left), eps)
+            store(wide, 3 * _WIDE + j, left, slope)
+            store(wide, 4 * _WIDE + j, left, multiply(along, load(dbeta, at, left)))
+        slope, rise = _repeated(wide, 3, channels, n), _repeated(wide, 4, channels, n)
         at = first * c + group
         for r in range(count + (rest > 0)):
             left = n if r < count else rest
@@ -303,20 +304,21 @@ def _input_gradient(x, first, size, low, high, gamma, beta, mean, var, eps, rect
 @kernel
 def _affine(wide, group, channels, n, gamma, beta, mean, var, eps):
     """Return -mean, gamma / sqrt(var + eps) and beta of a group's channels, repeated; `wide` holds them."""
-    centre, factor, offset = wide[:n], wide[_WIDE : _WIDE + n], wide[2 * _WIDE : 2 * _WIDE + n]
-    for j in range(channels):
-        centre[j] = -mean[group + j]
-        factor[j] = gamma[group + j] * _inverse(var[group + j], eps)
-        offset[j] = beta[group + j]
-    _repeat(centre[:channels], centre)
-    _repeat(factor[:channels], factor)
-    _repeat(offset[:channels], offset)
-    return load_four(wide, 0, _WIDE), load_four(wide, _WIDE, _WIDE), load_four(wide, 2 * _WIDE, _WIDE)
+    for j in range(0, channels, LANES):
+        left, at = channels - j, group + j
+        store(wide, j, left, multiply(load(mean, at, left), spread(wide, -1.0)))
+        store(wide, _WIDE + j, left, by_root(load(gamma, at, left), load(var, at, left), eps))
+        store(wide, 2 * _WIDE + j, left, load(beta, at, left))
+    return _repeated(wide, 0, channels, n), _repeated(wide, 1, channels, n), _repeated(wide, 2, channels, n)
 
 
-@exact
-def _inverse(var, eps):
-    return 1.0 / math.sqrt(np.float64(var) + eps)
+@kernel
+def _repeated(wide, number, channels, n):
+    """Return the group of that number in `wide`: its first `channels` elements over and over, up to n."""
+    if channels < n:
+        group = wide[number * _WIDE : number * _WIDE + n]
+        _repeat(group[:channels], group)
+    return load_four(wide, number * _WIDE, _WIDE)
 
 
 @kernel
@@ -324,6 +326,11 @@ def _grid(m, c):
     """Return the rows of a tile, and how many tiles there are: all rows of _WIDE channels, or some rows of all."""
     if m * c < SMALL or (m <= min(_FEW_ROWS, 4 * c) and c >= 2 * _WIDE):
         return m, -(-c // _WIDE)
+    return _row_tiles(m, c)
+
+
+@kernel
+def _row_tiles(m, c):
     rows = max(_MIN_ROWS, CHUNK // c)
     return rows, -(-m // rows)
 

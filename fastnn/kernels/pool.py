@@ -245,6 +245,7 @@ def _avg_rows(chunk, rows, x, size, stride, padding, count_include_pad, y):
         top = row % y.shape[1] * stride[0] - padding[0]
         r0, r1 = max(0, -top), min(size[0], h - top)
         tall = extent(top, size[0], h, padding[0] if count_include_pad else 0)
+        known, share = 0, spread(x, 0.0)
         first, last = 0, 0
         if r1 - r0 == size[0] == size[1] == 3:
             first, last = _complete_windows(w, 3, stride[1], padding[1], y.shape[2])
@@ -257,7 +258,8 @@ def _avg_rows(chunk, rows, x, size, stride, padding, count_include_pad, y):
             left = q * stride[1] - padding[1]
             s0, s1 = max(0, -left), min(size[1], w - left)
             wide = extent(left, size[1], w, padding[1] if count_include_pad else 0)
-            share = spread(x, 1.0 / (tall * wide))
+            if wide != known:  # mostly that of the window before
+                known, share = wide, spread(x, 1.0 / (tall * wide))
             start = ((row // y.shape[1] * h + top) * w + left) * c
             out = (row * y.shape[2] + q) * c
             for channel in range(0, c, LANES):
@@ -302,10 +304,13 @@ def _avg_back_rows(chunk, rows, dy, size, stride, padding, count_include_pad, dx
             if gaps or r_last >= size[0]:
                 _clear(row * w * c, w * c, c, dx)
             tall = extent(p_last * stride[0] - padding[0], size[0], h, border_h)
+            known, share = 0, spread(dx, 0.0)
             for q in range(q_count if r_last < size[0] else 0):
                 left = q * stride[1] - padding[1]
                 s0, s1 = max(0, -left), min(size[1], w - left)
-                share = spread(dx, 1.0 / (tall * extent(left, size[1], w, border_w)))
+                wide = extent(left, size[1], w, border_w)
+                if wide != known:  # mostly that of the window before
+                    known, share = wide, spread(dx, 1.0 / (tall * wide))
                 for channel in range(0, c, LANES):
                     at = min(channel, last_channel)
                     value = multiply(load(dy, windows + q * c + at, c), share)

@@ -4,17 +4,18 @@ It is for a network's first layers, which are all memory traffic: outputs are po
 selects the pixels of a window that belong to its largest output, so that arrays of four times the size are neither
 written nor read. Lanes are images, whatever the channels. `index` keeps their order, since only the gradient reads it.
 Further in, where the input has a gradient too, the operations are those of lanewise.py, single.py and winograd.py;
-lanewise.py has first layers with 5x5 kernels too, from 16 products of channels and outputs on.
+lanewise.py has first layers with 5x5 kernels too, from 16 products of channels and outputs on, and picked.py those with
+3x3 kernels whose outputs fill vectors.
 
 Batch 64, two cores, before and after, in us (python -m pytest benchmarks/test_conv.py -k pooled):
 
                               forward       weight gradient
     28x28x1 to 6, 5x5         188    86         199    53
     28x28x1 to 16, 5x5 valid  273   150         256   100
-    28x28x1 to 32, 3x3        394   220         327   134
-    28x28x1 to 64, 3x3        676   422        1067   350
-    32x32x3 to 16, 3x3        468   326         447   210
-    32x32x3 to 64, 3x3       1963  1277        2476  1013
+    28x28x1 to 32, 3x3        394   220         327   134        picked.py: 187, 90
+    28x28x1 to 64, 3x3        676   422        1067   350                   364, 162
+    32x32x3 to 16, 3x3        468   326         447   210                   286, 205
+    32x32x3 to 64, 3x3       1963  1277        2476  1013                  1168, 649
 
 Not so: 3 channels with AVX2, where a tile's sums do not fit in registers (32x32x3 to 32: 928 to 1358, 1065 to 1168).
 """
@@ -28,10 +29,11 @@ from ._lanes import LANES, MASKS_ARE_FREE, add, load, store, where_some
 from ._memory import address, stack_array, transpose
 from ._parallel import run
 from ._windows import CHUNKS, bands
-from .conv import flip, is_winograd, sum_chunk
+from .conv import flip, sum_chunk
 from .lanewise import image_row, is_lanewise, lanewise_chunk
+from .picked import is_picked, picked_chunk, picked_parts, picked_weight_chunk
 from .single import single_input_chunk, single_scratch_size, single_table_chunk, single_weight_chunk
-from .winograd import POOLED, SPREAD, winograd, winograd_scratch_size, winograd_weight_gradient
+from .winograd import POOLED, SPREAD, is_winograd, winograd, winograd_scratch_size, winograd_weight_gradient
 
 ROOM = 65536  # elements on the stack: 256 KB, of which a few rows of the images and of outputs are in use at a time
 NEAR = 32  # windows at once, whose pixels and gradients L1 holds
@@ -58,7 +60,12 @@ def conv2d_pool_scratch_size(x_shape, w_shape, y_shape, itemsize, inner):
     if c > FEW or room * LANES > ROOM or taps_w < LEAST:
         return -1
     parts = min(-(-images // LANES), CHUNKS)
-    return parts * bands.py_func(parts, rows) * (taps_h * taps + 1) * k
+    return max(parts * bands.py_func(parts, rows), picked_parts.py_func(images)) * (taps_h * taps + 1) * k
+
+
+def conv2d_pool_lanes(w_shape, y_shape, itemsize, inner):
+    """Return the last axis of the index that the passes want: its lanes are images, or 1, where it lies like y."""
+    return 1 if inner or is_picked.py_func(w_shape, y_shape[2], itemsize) else LANES
 
 
 @kernel
@@ -74,12 +81,17 @@ def conv2d_pool_forward(x, w, b, padding, rectify, scratch, index, y):
 
     index (N / LANES, P, Q, K, LANES) uint16: which of them is the first maximum (or first NaN), 1 to 4; 0 where
     f(y) = max(0, y), of `rectify`, cut it off. Of images that are not there: as if they were zeros. Or index
-    (N, P, Q, K, 1): the same less 1, as pooling has it.
+    (N, P, Q, K, 1): the same less 1, as pooling has it (`conv2d_pool_lanes`).
     """
     chosen, outputs = _is_winograd(index, w, y)
     if chosen:
         winograd(x, POOLED, address(x, 0), x.shape, address(w, 0), address(b, 0) if b.size > 0 else 0, padding,
                  1 if rectify else 0, 0.0, address(scratch, 0), address(index, 0), address(y, 0), outputs)  # fmt: skip
+        return
+    if index.shape[4] == 1 and is_picked(w.shape, y.shape[2], y.itemsize):
+        cut = bands(x.shape[0], y.shape[1])
+        run(picked_chunk, x.shape[0] * cut, y.size // w.shape[3] * w.size // 4,
+            (cut, x, w, b, padding, rectify, index, y))  # fmt: skip
         return
     groups = (x.shape[0] + LANES - 1) // LANES
     cut = bands(groups, y.shape[1])
@@ -135,6 +147,12 @@ def conv2d_pool_weight_gradient(x, index, dy, padding, scratch, dw, db):
         parts, step = winograd_weight_gradient(x, SPREAD, address(x, 0), x.shape, address(index, 0), address(dy, 0),
                                                outputs, padding, address(scratch, 0))  # fmt: skip
         run(sum_chunk, CHUNKS, dw.size * parts, (parts, step, scratch, dw.reshape(-1), db))
+        return
+    if index.shape[4] == 1 and is_picked(dw.shape, dy.shape[2], dy.itemsize):
+        several = picked_parts(x.shape[0])
+        run(picked_weight_chunk, several, dy.size * dw.size // dy.shape[3] // 4,
+            (several, x, index, dy, padding, scratch, dw))  # fmt: skip
+        run(sum_chunk, CHUNKS, dw.size * several, (several, dw.size + dy.shape[3], scratch, dw.reshape(-1), db))
         return
     if index.shape[4] == 1:
         several = min(x.shape[0], CHUNKS)

@@ -27,11 +27,12 @@ from ._halves import pool_rows, spread_rows
 from ._jit import kernel
 from ._memory import copy, numbers, one
 from ._parallel import run, run_in_places
-from ._simd import ACCUMULATE, VECTOR_BYTES, VECTORS, gemm
+from ._simd import ACCUMULATE, FAR, VECTOR_BYTES, VECTORS, gemm
 from ._transforms import (
     GRADIENT,
     INPUT,
     LARGE_TILE,
+    NEAR,
     OUTPUT,
     PAIRS_TILE,
     SUMS,
@@ -42,16 +43,36 @@ from ._transforms import (
 )
 
 CHUNKS = 8  # for the thread pool
-# Elements of a block's transformed inputs and outputs, which L2 holds beside some of the weights.
-BLOCK = 64 << 10
-FEWEST, MOST = 16, 96  # tiles of a block
+# Elements of a block's transformed inputs and outputs, which L2 holds beside some of the weights. CPUs with AVX-512
+# have 1 MB of it or more: 1 to 3 % faster than with half the size.
+BLOCK = (128 if VECTOR_BYTES == 64 else 64) << 10
+FEWEST, MOST = 14, 96  # tiles of a block
 SUM_BLOCK = 128 << 10  # the same of the weight gradient, whose products have the tiles as terms
 FEW, MANY = 64, 128  # least tiles of a chunk, and of the weight gradient's, whose sums are added up
 CHANNELS = 64  # input and output channels of a chunk of the weight gradient
 PLAIN, POOLED, SPREAD = 0, 1, 2  # x and y as they are; y pooled; x a gradient that comes from pooling
 FEWER = 0.85  # share of the products from which on larger tiles pay; 18x18 pixels, 64 to 64: 0.87, 1.02, 1.02, 0.94
+# Winograd's products from here on, measured in turn with the direct kernels: times as fast, forward, input gradient,
+# weight gradient. Channels, 64 images of 16x16 pixels: 8 to 16 1.0, 0.7, 0.8, 8 to 32 1.7, 1.4, 2.1, 16 to 16 1.6, 1.6,
+# 1.6. Outputs, few of which do not pay for the transform of the weights: 8x8 pixels, 128 to 128 channels,
+# 3 images 0.8, 0.9, 0.6; 64 to 64, 4 images 0.9, 1.0, 1.0, 8 images 1.5, 1.9, 2.5; 1 of 16x16, 64 to 64 1.3, 1.6, 1.0.
+# Share of the direct products: 64 images, 5x5 pixels, tiles of 4x4 outputs, 0.64, 64 to 64 0.9, 0.9, 1.0, of 5x5, 0.22,
+# 1.9, 1.9, 2.1; 6x6, 0.44, 1.3, 1.3, 1.5.
+LEAST, LIGHT = 8, 192  # channels of x and of y, and the product of both
+SPARSE, SHORT = 256, 1 << 19  # outputs, and outputs times input channels
+SHARE = 0.5
 LINE = 16  # elements between the matrices, so that their rows lie in different sets of L1
 PANEL = VECTORS * VECTOR_BYTES  # bytes in a row of a panel of columns; a product reads one panel after another
+
+
+@kernel
+def is_winograd(y_shape, w_shape, stride, dilation, groups):
+    """Return whether all three passes take Winograd's products."""
+    (taps_h, taps_w, c, k), (n, p, q, _) = w_shape, y_shape
+    if taps_h != 3 or taps_w != 3 or max(stride) > 1 or max(dilation) > 1 or groups > 1:
+        return False
+    return (min(c, k) >= LEAST and c * k >= LIGHT and n * p * q >= SPARSE and n * p * q * c * k >= SHORT
+            and products(tile_outputs(y_shape), y_shape) <= SHARE * 9 * p * q)  # fmt: skip
 
 
 def winograd_scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, pooled: bool = False) -> int:
@@ -212,7 +233,7 @@ def _chunk(chunk, place, like, way, outputs, transforms, chunks, rows, tiles, x,
         if way == POOLED:  # whole tiles below a row that is left over from the last block
             here = last - first
             _tiles(size, outputs, transforms, OUTPUT, near + line * size, (here * outputs, across * outputs, k), k,
-                   0, here, here, across, (0, 0), outputs, m, k, width, m_matrix, 0, 0, 0, 0, 0)  # fmt: skip
+                   0, here, here, across, (0, 0), outputs, m, k, width, m_matrix, NEAR, 0, 0, 0, 0)  # fmt: skip
             for row in range(first, last):
                 h = row % down * outputs
                 pool_rows(like, near + (1 + (row - first) * outputs) * line * size, min(outputs, p - h), line,
@@ -275,7 +296,7 @@ def _spread_tiles(like, outputs, transforms, kind, index, dy, shape, at, channel
         spread_rows(like, index, dy, shape, row // down, at, channels, row % down * outputs - padding[0], reach,
                     padding[1], wide, near)  # fmt: skip
         _tiles(size, outputs, transforms, kind, near, (reach, wide, channels), channels, 0, 1, 1, across, (0, 0), reach,
-               block + (row - first) * across * step * size, step, panel, matrix, 0, 0, 0, 0, 0)  # fmt: skip
+               block + (row - first) * across * step * size, step, panel, matrix, NEAR, 0, 0, 0, 0)  # fmt: skip
 
 
 @kernel
@@ -327,7 +348,7 @@ def _part_chunk(chunk, place, like, way, outputs, transforms, parts, rows, tiles
     z = v + count * v_matrix * size
     near = z + count * z_matrix * size
     first, stop = part * images * down // parts, (part + 1) * images * down // parts
-    flags = 0
+    flags = FAR
     while first < stop:
         last = first + _share(stop - first, rows)
         down_block = _terms(like, last - first)  # pairs are of tiles, the other one so many rows further
@@ -349,7 +370,7 @@ def _part_chunk(chunk, place, like, way, outputs, transforms, parts, rows, tiles
         for j in range(0, of_k if from_c == 0 else 0, width):  # at point 1 of both axes: the sum of a tile's gradients
             gemm(like, 1, min(width, of_k - j), 1, terms, one(like), 0, 0, 0,
                  z + ((inputs + 1) * z_matrix + j * terms) * size, 0, width, db + j * size, k, 0, flags)  # fmt: skip
-        first, flags = last, ACCUMULATE
+        first, flags = last, ACCUMULATE | FAR
     for i in range(of_c):  # in place: a vector is read before it is written
         row = sums + ((from_c + i) * k + from_k) * size
         transform(transforms, SUMS, of_k, row, inputs * c * k, c * k, row, 3 * c * k, c * k, width, 0, 0, 0, 0, 0,

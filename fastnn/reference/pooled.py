@@ -28,6 +28,11 @@ def conv2d_pool_scratch_size(
     return int(inner)
 
 
+def conv2d_pool_lanes(w_shape: tuple[int, ...], y_shape: tuple[int, ...], itemsize: int, inner: bool) -> int:
+    """The last axis of the index that the operations want: IMAGES, or 1, where it lies like y."""
+    return 1 if inner else IMAGES
+
+
 def conv2d_pool_forward(
     x: Array, w: Array, b: Array, padding: Pair, rectify: bool, scratch: Array, index: Array, y: Array
 ) -> None:

@@ -8,8 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from fastnn.kernels._transforms import TILE
-from fastnn.kernels.conv import is_winograd
-from fastnn.kernels.winograd import tile_outputs
+from fastnn.kernels.winograd import is_winograd, tile_outputs
 
 from .activation import ACTIVATIONS
 from .common import FLOATS, SEEDS, Array, Operations, Place, adjoint, agree, blank, plain, run, sizes, slope
@@ -95,6 +94,9 @@ _PLAIN_EXAMPLES = [
     # several pixels side by side, one left over; outputs as rows
     Conv2DCase(2, (6, 9), 1, 6, (5, 5), stride=(1, 2), padding=(2, 3), after=(2, 3)),
     Conv2DCase(1, (6, 6), 5, 20, (5, 5), padding=(2, 6), after=(2, 0), dilation=(2, 1)),
+    # planes of the outputs' gradient: bands of rows, dilation, padding beyond the kernel
+    Conv2DCase(2, (33, 30), 3, 16, (3, 3), padding=(1, 1), after=(1, 1)),
+    Conv2DCase(1, (12, 9), 7, 11, (2, 3), padding=(3, 5), after=(1, 0), dilation=(1, 2)),
 ]
 # Enough work for Winograd's products: partial tiles, channels that fill no vector, blocks of many and of few tiles
 WINOGRAD_EXAMPLES = [

@@ -91,6 +91,27 @@ LANEWISE_EXAMPLES = [
     PooledCase(16, (27, 25), 6, 16, (5, 5), padding=(1, 1)),  # too many rows for one go
 ]
 
+# Outputs as lanes: windows that see no pixel, an odd number of them, one more vector, several bands of an image
+PICKED_EXAMPLES = [
+    PooledCase(17, (9, 8), 1, 16, (3, 3), padding=(1, 1), after=(1, 1)),
+    PooledCase(64, (28, 28), 1, 32, (3, 3), padding=(1, 1), after=(1, 1), rectify=False),
+    PooledCase(20, (7, 12), 3, 48, (3, 3), padding=(1, 0), after=(2, 1), bias=False),
+    PooledCase(16, (2, 2), 2, 32, (3, 3), padding=(0, 4), after=(3, 1)),
+    PooledCase(18, (130, 66), 3, 16, (3, 3), padding=(3, 1), after=(1, 2)),
+]
+
+
+@st.composite
+def picked_cases(draw: st.DrawFn) -> PooledCase:
+    """Any shape of which the lanes are outputs."""
+    image = (draw(st.integers(1, 12)), draw(st.integers(1, 12)))
+    padding, after = ((draw(st.integers(0, 4)), draw(st.integers(0, 4))) for _ in range(2))
+    c, k = draw(st.integers(1, 3)), 16 * draw(st.integers(1, 5))
+    case = PooledCase(draw(st.integers(16, 40)), image, c, k, (3, 3), padding, after, draw(st.booleans()),
+                      draw(st.booleans()), seed=draw(SEEDS))  # fmt: skip
+    assume(min(case.outputs) > 0)
+    return case
+
 
 @st.composite
 def single_cases(draw: st.DrawFn) -> PooledCase:
@@ -155,6 +176,15 @@ def check_inner(ops: Operations, case: PooledCase, place: Place = plain, oracle:
     gradient = ("conv2d_pool_weight_gradient", x, index, dy, case.padding, scratch, dw, db)
     agree(ops, *gradient, outputs=2, terms=8 * dy[..., 0].size, **how)
     agree(ops, "conv2d_pool_input_gradient", index, dy, w, case.padding, scratch, dx, terms=8 * 9 * k, **how)
+
+
+def check_picked(ops: Operations, case: PooledCase, place: Place = plain, oracle: Operations = naive) -> None:
+    """Outputs, places that lie like them, and the weight gradient of a first layer equal the oracle's."""
+    x, w, b, dy = case.arrays()
+    index = check_outputs(ops, case, place, oracle)
+    dw, db, terms = blank(w.shape, "float32"), blank(b.shape, "float32"), 8 * dy[..., 0].size
+    gradient = ("conv2d_pool_weight_gradient", x, index, dy, case.padding, _scratch(ops, case, inner=False), dw, db)
+    agree(ops, *gradient, outputs=2, scratch=True, place=place, oracle=oracle, terms=terms)
 
 
 def check_outputs(
