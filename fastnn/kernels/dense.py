@@ -147,7 +147,7 @@ def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alph
     panels = (n * size + PANEL - 1) // PANEL
     packed, near = _is_packed(m, n, k, a_k, b_n, size), _shares_sets(m, a_row, a_k, size)
     row_blocks = (m * size + ROWS - 1) // ROWS
-    if row_blocks > CHUNKS:  # as many for each thread: weight gradient of (64, 3136, 128) 240 us instead of 257
+    if row_blocks > CHUNKS:  # as many for each thread: the weight gradient of (64, 3136, 128) is 1.05 times as fast
         row_blocks = (row_blocks + PARTS - 1) // PARTS * PARTS
     if panels < PARTS:  # few columns: rows make the chunks
         row_blocks = max(row_blocks, min(PARTS // panels, m // (4 * MAX_ROWS)))
