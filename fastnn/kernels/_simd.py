@@ -218,8 +218,8 @@ def _emit_tile(emit: Emitter, rows: int, vectors: int, masked: bool, arguments: 
     with builder.if_then(builder.or_(far, builder.icmp_signed(">=", some, const(LONG)))):
         for i, j in grid:
             emit.prefetch(to[i], j, write=True)
-    # Where rows of A lie one after the other, each turn asks for a line of the next tile's: (128, 256, 128) forward 41.2
-    # us, 39.4 with it. Elsewhere for the start of A. Tiles of one vector have no time: 10 outputs 5.2 us, 6.3 with it.
+    # Where rows of A lie one after the other, each turn asks for a line of the next tile's: (128, 256, 128) forward
+    # 41.2, with it 39.4 us. Elsewhere for the start of A. Tiles of one vector have no time: 10 outputs 5.2, 6.3 us.
     one_block = builder.icmp_signed("==", a_row, builder.mul(arguments["inner"], a_k))
     following = builder.add(arguments["a"], builder.mul(a_row, const(rows)))
     ask = builder.select(one_block, following, arguments["a"])
