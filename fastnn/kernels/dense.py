@@ -58,7 +58,7 @@ def dense_forward(x, w, b, activation, alpha, scratch, y):
         activate(x, activation, alpha, address(y, 0), m * n)
         return
     if is_strassen(m, n, k):
-        strassen(x, False, w, False, b, activation, alpha, scratch, y, b[:0])
+        run(strassen, 1, 0, (x, False, w, False, b, activation, alpha, scratch, y, b[:0]))
     else:
         product(x, m, n, k, address(x, 0), k, 1, address(w, 0), n, 1, address(y, 0), bias, activation, alpha, 0)
 
@@ -98,7 +98,7 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
         run(_part_chunk, CHUNKS, n * c * k // 16, (x, dz, scratch))
         _sum_parts(scratch[: (c + 1) * k * CHUNKS], dw.reshape(-1), db)
     elif is_strassen(n, c, k):
-        strassen(x, True, dz, False, db[:0], IDENTITY, 0.0, scratch, dw, db)
+        run(strassen, 1, 0, (x, True, dz, False, db[:0], IDENTITY, 0.0, scratch, dw, db))
     else:
         product(x, c, k, n, address(x, 0), 1, c, address(dz, 0), k, 1, address(dw, 0), 0, 0, 0.0,
                 address(db, 0) if db.size > 0 else 0)  # fmt: skip
@@ -109,7 +109,7 @@ def dense_input_gradient(dz, w, relu, scratch, dx):
     """dx (N, C) = dz @ w.T, and 0 where relu (N, C) is not positive, unless it has size 0."""
     (n, k), c = dz.shape, w.shape[0]
     if is_strassen(n, c, k):
-        strassen(dz, False, w, True, scratch[:0], IDENTITY, 0.0, scratch, dx, scratch[:0])
+        run(strassen, 1, 0, (dz, False, w, True, scratch[:0], IDENTITY, 0.0, scratch, dx, scratch[:0]))
         _slope(relu, dx)
     else:
         input_product(dz, w, relu, dx)

@@ -68,10 +68,10 @@ def is_strassen(m, n, k):
 
 
 @kernel
-def strassen(a, a_across, b, b_across, bias, activation, alpha, scratch, c, sums):
+def strassen(_, a, a_across, b, b_across, bias, activation, alpha, scratch, c, sums):
     """C (m, n) = f(A @ B + bias), and where `sums` has a size the sums (n,) over the rows of B.
 
-    a is A (m, k), or with `a_across` its transpose (k, m); b alike.
+    a is A (m, k), or with `a_across` its transpose (k, m); b alike. A task, and so compiled where it is wanted only.
     """
     (m, n), k = c.shape, b.shape[1] if b_across else b.shape[0]
     of_s, of_t, n1 = _matrix(m, k), _matrix(b.shape[0], b.shape[1]), _half(n)
