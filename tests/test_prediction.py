@@ -388,10 +388,10 @@ def test_digits_of_every_kind_are_read_right(digit_reader, tmp_path):
 
 
 def test_real_digits_are_read_as_well_from_files(digit_reader, mnist_folder, tmp_path):
-    x, y = (part[:500] for part in datasets.load_mnist(mnist_folder)[1])
+    x, y = (part[:2000] for part in datasets.load_mnist(mnist_folder)[1])
     for number, (sample, label) in enumerate(zip(x, y, strict=True)):
         Image.fromarray(255 - np.rint(255 * sample[..., 0]).astype(np.uint8)).resize((112, 112)).save(
             tmp_path / f"{label}_{number}.png"
         )
     from_files = datasets.load_test(tmp_path, **data_options(digit_reader, str(tmp_path))).test
-    assert digit_reader.evaluate(*from_files)[1] >= digit_reader.evaluate(x, y)[1] - 0.004
+    assert digit_reader.evaluate(*from_files)[1] >= digit_reader.evaluate(x, y)[1] - 0.005
