@@ -121,6 +121,18 @@ def _scaled(typingctx: Any, value: Any, shifted: Any) -> Any:
 
 
 @intrinsic
+def _power(typingctx: Any, like: Any, shifted: Any) -> Any:
+    """Return 2^n, a normal number; shifted = n + _shift, whose other bits the shift moves away."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        integer, digits, bias, _ = _layout(signature.args[0])
+        n = builder.shl(builder.bitcast(values[1], integer), ir.Constant(integer, digits))
+        return builder.bitcast(builder.add(n, ir.Constant(integer, bias << digits)), values[1].type)
+
+    return like(like, like), codegen
+
+
+@intrinsic
 def _split(typingctx: Any, x: Any) -> Any:
     """Return (m, n) with x = m * 2^n and m between sqrt(1/2) and sqrt(2), for normal x > 0; n as a float."""
 
@@ -181,7 +193,7 @@ def expm1(x):
     x = low if x < low else x
     r, shifted, n = _reduced(x)
     one = typed(x, 1.0)
-    power = _scaled(one, shifted)
+    power = _power(x, shifted)
     return power * (r * r * polynomial(r, _EXP) + r) + (power - one)
 
 

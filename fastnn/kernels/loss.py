@@ -42,17 +42,23 @@ def _cross_entropy_chunk(chunk, rows, logits, labels, class_weights, label_smoot
     spread = typed(losses[0], label_smoothing / logits.shape[1])
     own = typed(losses[0], 1.0 - label_smoothing)
     exponentials(logits, first, last, probabilities)
-    for i in range(first, last):
-        z, p, t = logits[i], probabilities[i], labels[i]
-        mass = total(p)
-        top, log_mass, inverse = maximum(z), log(mass), typed(mass, 1.0) / mass
+    masses = losses[first:last]
+    for i in range(masses.size):
+        p = probabilities[first + i]
+        masses[i] = total(p)
+        inverse = typed(spread, 1.0) / masses[i]
         for c in range(p.size):
             p[c] *= inverse
+    for i in range(masses.size):  # in one loop, which becomes vectors
+        masses[i] = log(masses[i])
+    for i in range(first, last):
+        z, t = logits[i], labels[i]
+        top, log_mass = maximum(z), losses[i]
         loss = own * minus_log(z[t], top, log_mass)
         if class_weights.size > 0:
             loss *= class_weights[t]
         if label_smoothing > 0.0:
-            smooth = typed(mass, 0.0)
+            smooth = typed(spread, 0.0)
             if class_weights.size > 0:
                 for c in range(z.size):
                     smooth += class_weights[c] * minus_log(z[c], top, log_mass)
