@@ -26,6 +26,9 @@ PARTS, PARTIAL = 4, 64 << 10  # into chunks, each part of the sum with an output
 PARTIALS = PARTS * PARTIAL
 FLIPPED_ROWS = 128
 FLIPPED, FLIPPED_B = FLIPPED_ROWS * PANEL, DEPTH * PANEL
+# Where panels are small: rows of a forward chunk, so that A comes from memory once ((10,000, 784, 256) 1.10 times as
+# fast), bytes of a row of dz up to which the input gradient goes through copies, and of B that is not copied.
+HIGH, SHORT, NARROW = 512, 256, 512
 LONG, SMALL = 1024, 4096  # samples from which, and weights up to which, the weight gradient is summed in parts
 
 
@@ -122,6 +125,12 @@ def input_product(dz, w, relu, dx):
     if n * dz.itemsize > WIDE and m >= 64:
         product(dz, m, c, n, address(dz, 0), n, 1, address(w, 0), 1, n, address(dx, 0), 0, 0, 0.0, 0)
         _slope(relu, dx)
+    elif SMALL_PANEL and m >= 2 * FLIPPED_ROWS and n * dz.itemsize <= SHORT:
+        panels = (c * dz.itemsize + PANEL - 1) // PANEL
+        row_blocks = min(CHUNKS, m // FLIPPED_ROWS)  # and few column blocks: long rows of relu come faster from L3
+        column_blocks = min(panels, (CHUNKS + row_blocks - 1) // row_blocks)
+        run(_packed_chunk, row_blocks * column_blocks, _work(m, n, c, dz.itemsize),
+            (dz, w, relu, row_blocks, column_blocks, dx))  # fmt: skip
     elif 64 <= m <= 128 and n <= DEPTH and c * dz.itemsize % (CHUNKS * PANEL) == 0 and w.size * dz.itemsize < HEAVY:
         panels = (c * dz.itemsize + PANEL - 1) // PANEL
         run(_across_chunk, panels, _work(m, n, c, dz.itemsize), (dz, w, relu, dx))
@@ -145,7 +154,8 @@ def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alph
     """
     size = like.itemsize
     panels = (n * size + PANEL - 1) // PANEL
-    packed, near = _is_packed(m, n, k, a_k, b_n, size), _shares_sets(m, a_row, a_k, size)
+    few = _is_narrow(n, k, a_k, size)
+    packed, near = not few and _is_packed(m, n, k, a_k, b_n, size), few or _shares_sets(m, a_row, a_k, size)
     row_blocks = (m * size + ROWS - 1) // ROWS
     if row_blocks > CHUNKS:  # as many for each thread: the weight gradient of (64, 3136, 128) is 1.05 times as fast
         row_blocks = (row_blocks + PARTS - 1) // PARTS * PARTS
@@ -153,8 +163,12 @@ def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alph
         row_blocks = max(row_blocks, min(PARTS // panels, m // (4 * MAX_ROWS)))
     if packed:
         row_blocks = max(2, CHUNKS // panels) if m * size >= ROWS else 1
+        if SMALL_PANEL and a_k != 1 and m >= 2 * n:
+            row_blocks = PARTS  # A, which is transposed for each block of columns, is the larger one
+        elif SMALL_PANEL and a_k == 1:
+            row_blocks = max(row_blocks, min(2 * CHUNKS, m // HIGH))
     elif near:
-        row_blocks = max(row_blocks, PARTS)  # and few column blocks, each of which copies A
+        row_blocks = max(row_blocks, CHUNKS if few else PARTS)  # and few column blocks, each of which copies A
     column_blocks = min(panels, (CHUNKS + row_blocks - 1) // row_blocks)
     if packed:  # A is copied again for every block of B
         column_blocks = max(column_blocks, (panels * PANEL + COLUMNS - 1) // COLUMNS)
@@ -179,13 +193,24 @@ def _is_packed(m, n, k, a_k, b_n, size):
     AVX2, 1 thread of 103: forward (128, 784, 256) 80, 85; (256, 784, 256) 67, 82; (512, 512, 512) 59, 83; weight
     gradient (1024, 784, 256) 50, 76; (512, 512, 512) 46, 82. Lines of B are half as long there.
     With a smaller B: (64, 784, 256) 70, 85; (96, 512, 512) 61, 84; (128, 1024, 256) 60, 82; (32, 784, 256) is a draw.
+    Zen 3, shares of the peak: forward (256, 256, 256) 92, 77; (1024, 784, 256) 76, 87; weight gradient (128, 784, 256)
+    87, 99; (32, 784, 256), within a step, 70, 80.
     """
     if SMALL_PANEL:
         evicting = a_k != 1 and n * size % ALIASED == 0  # a weight gradient whose rows of B lie in few sets of L1
         return b_n != 1 or (
-            k * n * size >= 256 << 10 and m >= 128 or evicting and k * n * size >= 64 << 10 and m >= 512
+            k * n * size > 256 << 10 and m >= 128 or evicting and k * n * size >= 32 << 10 and m >= 512
         )
     return b_n != 1 or (m >= 16 and k * n * size > (3 if a_k == 1 else 5) << 20)
+
+
+@kernel
+def _is_narrow(n, k, a_k, size):
+    """Return whether only A is copied in a weight gradient of many samples, whose B is too narrow to pay for its copy.
+
+    AVX2, shares of the peak: (1024, 256, 128) 80, both copied 73; (1024, 128, 64) 68, 58, neither 62.
+    """
+    return SMALL_PANEL and a_k != 1 and n * size <= NARROW and n * size % ALIASED == 0 and k >= DEPTH
 
 
 @kernel
@@ -217,6 +242,9 @@ def _product_chunk(chunk, packed, near, like, m, n, k, row_blocks, column_blocks
         packed_block(packed, like, rows, columns, k, a, a_row, a_k, b, b_k, b_n, c, n, bias, tile_flags(activation))
     else:
         gemm(like, rows, columns, 1, k, a, a_row, 0, a_k, b, 0, b_k, c, n, bias, tile_flags(activation))
+    if columns == n:
+        activate(like, activation, alpha, c, rows * n)
+        return
     for i in range(rows):
         activate(like, activation, alpha, c + i * n * size, columns)
 
@@ -244,10 +272,7 @@ def _flipped_chunk(chunk, dz, w, relu, row_blocks, panels, dx):
             gemm(dz, rows, columns, 1, depth, address(w, c2 * n + n0), n, 0, 1,
                  dz_t, 0, width, dx_t, width, 0, ACCUMULATE if n0 > 0 else 0)  # fmt: skip
             transpose(dz, rows, columns, dx_t, width, address(dx, i0 * c + c2), c)
-    for i in range(i0, i0 + columns if relu.size > 0 else i0):
-        for j in range(c0, c1, LANES):
-            at, count = i * c + j, c1 - j
-            store(dx, at, count, where_positive(load(relu, at, count), load(dx, at, count)))
+    _block_slope(relu, i0, i0 + columns, c0, c1, dx)
 
 
 @kernel
@@ -264,9 +289,35 @@ def _across_chunk(panel, dz, w, relu, dx):
     w_t = stack(FLIPPED_B)
     transpose(dz, columns, n, address(w, j0 * n), n, w_t, width)
     gemm(dz, m, columns, 1, n, address(dz, 0), n, 0, 1, w_t, 0, width, address(dx, j0), c, 0, 0)
-    for i in range(m if relu.size > 0 else 0):
-        for j in range(j0, j0 + columns, LANES):
-            at, count = i * c + j, j0 + columns - j
+    _block_slope(relu, 0, m, j0, j0 + columns, dx)
+
+
+@kernel
+def _packed_chunk(chunk, dz, w, relu, row_blocks, column_blocks, dx):
+    """Some rows and columns of dx = dz @ w.T for few outputs, whose transposed w stays in L1; nothing else is copied.
+
+    AVX2: (10,000, 32, 16) 133 us, flipped 287; (1024, 128, 10) 97, 115; (1024, 256, 128) 663, 594.
+    """
+    size = dz.itemsize
+    width = PANEL // size
+    (m, n), c = dz.shape, w.shape[0]
+    panels = (c + width - 1) // width
+    row_block, column_block = chunk // column_blocks, chunk % column_blocks
+    i0, i1 = row_block * m // row_blocks, (row_block + 1) * m // row_blocks
+    j0 = column_block * panels // column_blocks * width
+    j1 = min(c, (column_block + 1) * panels // column_blocks * width)
+    packed_block(True, dz, i1 - i0, j1 - j0, n, address(dz, i0 * n), n, 1, address(w, j0 * n), 1, n,
+                 address(dx, i0 * c + j0), c, 0, 0)  # fmt: skip
+    _block_slope(relu, i0, i1, j0, j1, dx)
+
+
+@kernel
+def _block_slope(relu, i0, i1, j0, j1, dx):
+    """dx = 0 where relu is not positive, in rows i0..i1 and columns j0..j1, unless relu has size 0."""
+    c = dx.shape[1]
+    for i in range(i0, i1 if relu.size > 0 else i0):
+        for j in range(j0, j1, LANES):
+            at, count = i * c + j, j1 - j
             store(dx, at, count, where_positive(load(relu, at, count), load(dx, at, count)))
 
 

@@ -41,6 +41,9 @@ DENSE_EXAMPLES = [
     # Rows of x a multiple of 4 KB apart, which are copied; in several blocks of the inner sum
     DenseCase(60, 1024, 70, activation=1),
     DenseCase(131, 512, 33, activation=9, dtype="float64"),
+    # With small panels: few outputs of many samples, whose input gradient copies w alone and whose weight gradient x
+    DenseCase(300, 37, 64, activation=9),
+    DenseCase(270, 50, 10, activation=1),
 ]
 
 
