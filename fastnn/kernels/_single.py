@@ -1,7 +1,8 @@
 """Register tiles for gradients behind 2x2 pooling, of which each window has one in a place of its own.
 
 A quarter of the outputs' gradient is not 0. Image by image its places are known, so the products of the rest are left
-out: a tile is a pixel's neighbourhood, with all its sums in the 32 registers of AVX-512. Pixels have UNIT channels.
+out: a tile is a pixel's neighbourhood, with all its sums in the 32 registers of AVX-512, in 16 a part of them at a time.
+Pixels have UNIT channels.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._simd import mask_from_bits
+from ._simd import MAX_ACCUMULATORS, VECTOR_BYTES, mask_from_bits
 
 UNIT = 8  # channels of a pixel, those that it lacks included; places count pixels
 SIZES = (3, 5)  # taps along both axes
+SUMS = 25 if MAX_ACCUMULATORS >= 25 else 13  # of the weights' gradient at once: each needs a register, their factor one
+WIDE = min(2 * UNIT, VECTOR_BYTES // 4)  # lanes of the input's gradient
+ROWS = 6 if MAX_ACCUMULATORS >= 18 else 2  # of its sums at once
 _I64, _I32 = ir.IntType(64), ir.IntType(32)
 
 
@@ -121,19 +125,21 @@ def single_weights(
         x_row = builder.mul(x_row, emit.const(4 * UNIT))
 
         def tile(size: int) -> None:
-            at = [builder.add(sums, emit.const(4 * UNIT * i)) for i in range(size * size)]
-            totals = [emit.load(address) for address in at]
-            (place, value, *totals), again = emit.loop("windows", windows, [places, dy, *totals])
-            pixel, factor = emit.pixel(x, place), emit.spread(value)
-            for r in range(size):
-                row = builder.add(pixel, builder.mul(x_row, emit.const(r)))
-                for s in range(size):
-                    seen = emit.load(builder.add(row, emit.const(4 * UNIT * s)))
-                    totals[r * size + s] = emit.fma(factor, seen, totals[r * size + s])
-            steps = [builder.mul(step, emit.const(n)) for n in (2, 4)]
-            again(builder.add(place, steps[0]), builder.add(value, steps[1]), *totals)
-            for address, total in zip(at, totals, strict=True):
-                emit.store(total, address)
+            parts = -(-size * size // SUMS)
+            for part in range(parts):
+                some = range(part * size * size // parts, (part + 1) * size * size // parts)
+                at = [builder.add(sums, emit.const(4 * UNIT * i)) for i in some]
+                totals = [emit.load(address) for address in at]
+                (place, value, *totals), again = emit.loop("windows", windows, [places, dy, *totals])
+                pixel, factor = emit.pixel(x, place), emit.spread(value)
+                for n, i in enumerate(some):
+                    row = builder.add(pixel, builder.mul(x_row, emit.const(i // size)))
+                    seen = emit.load(builder.add(row, emit.const(4 * UNIT * (i % size))))
+                    totals[n] = emit.fma(factor, seen, totals[n])
+                steps = [builder.mul(step, emit.const(n)) for n in (2, 4)]
+                again(builder.add(place, steps[0]), builder.add(value, steps[1]), *totals)
+                for address, total in zip(at, totals, strict=True):
+                    emit.store(total, address)
 
         _for_sizes(builder, taps, tile)
         return context.get_dummy_value()
@@ -153,38 +159,39 @@ def single_inputs(
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         taps, windows, k, w, places, dy, dx, dx_row = values
-        emit = Vectors(builder, 2 * UNIT)
-        two = 4 * 2 * UNIT
+        emit, vector, step = Vectors(builder, WIDE), 4 * WIDE, 2 * UNIT // WIDE
         dx_row = builder.mul(dx_row, emit.const(4 * UNIT))
 
         def tile(size: int) -> None:
-            rows, pairs = size + 1, (size + 1) // 2
-            grid = [(i, j) for i in range(rows) for j in range(pairs)]
+            across = (size + 1) * UNIT // WIDE
+            for top in range(0, size + 1, ROWS):
+                rows(across, [(i, j) for i in range(top, min(top + ROWS, size + 1)) for j in range(across)])
 
+        def rows(across: int, grid: list[tuple[int, int]]) -> None:
             def at(pixel: Any, i: int, j: int) -> Any:
-                return builder.add(builder.add(pixel, builder.mul(dx_row, emit.const(i))), emit.const(two * j))
+                return builder.add(builder.add(pixel, builder.mul(dx_row, emit.const(i))), emit.const(vector * j))
 
-            held = [emit.load(at(dx, i, j)) for i, j in grid if j + 1 < pairs]
+            held = [emit.load(at(dx, i, j)) for i, j in grid if j + step < across]
             (pixel, place, value, *held), again = emit.loop("windows", windows, [dx, places, dy, *held])
             kept = iter(held)
-            totals = [next(kept) if j + 1 < pairs else emit.load(at(pixel, i, j)) for i, j in grid]
+            totals = [next(kept) if j + step < across else emit.load(at(pixel, i, j)) for i, j in grid]
             (p, v, *totals), next_output = emit.loop("outputs", k, [place, value, *totals])
             weights, factor = emit.pixel(w, p), emit.spread(v)
             totals = [
-                emit.fma(factor, emit.load(builder.add(weights, emit.const(two * n))), total)
-                for n, total in enumerate(totals)
+                emit.fma(factor, emit.load(builder.add(weights, emit.const(vector * (i * across + j)))), total)
+                for (i, j), total in zip(grid, totals, strict=True)
             ]
             after = builder.add(p, emit.const(2)), builder.add(v, emit.const(4))
             next_output(*after, *totals)
             for (i, j), total in zip(grid, totals, strict=True):
-                if j == 0:
-                    emit.store(total, at(pixel, i, 0))
-            held = [total for (_, j), total in zip(grid, totals, strict=True) if j > 0]
-            further = builder.add(pixel, emit.const(two))
+                if j < step:
+                    emit.store(total, at(pixel, i, j))
+            held = [total for (_, j), total in zip(grid, totals, strict=True) if j >= step]
+            further = builder.add(pixel, emit.const(step * vector))
             again(further, *after, *held)
             kept = iter(held)
             for i, j in grid:
-                if j + 1 < pairs:
+                if j + step < across:
                     emit.store(next(kept), at(further, i, j))
 
         _for_sizes(builder, taps, tile)

@@ -16,7 +16,7 @@ Two tiles at a time pass from rows of the images to windows of y within L1. Larg
 from __future__ import annotations
 
 from ._jit import kernel
-from ._lanes import LANES, MASKS_ARE_FREE, load, spread, store
+from ._lanes import LANES, load, store
 from ._lanewise import (
     BYTES,
     OUTPUTS,
@@ -24,8 +24,10 @@ from ._lanewise import (
     SIDE,
     TAPS,
     TILES,
+    WIDTH,
     WINDOW,
     lane_columns,
+    lane_places,
     lane_products,
     lane_tile,
     lane_weights,
@@ -44,11 +46,11 @@ def _fixed(c, k, columns):
 
     Weights, transformed columns of a row, tiles, sums, biases and a row of places.
     """
-    columns_at = (k + LANES - 1) // LANES * SIDE * SIDE * c
+    columns_at = (k + WIDTH - 1) // WIDTH * SIDE * SIDE * c
     tiles = columns_at + (WINDOW * columns + TAPS - 1) * SIDE * c
     sums = tiles + TILES * SIDE * SIDE * c
-    biases = sums + LANES // OUTPUTS * SIDE * PART
-    row = biases + (k + LANES - 1) // LANES
+    biases = sums + WIDTH // OUTPUTS * SIDE * PART
+    row = biases + (k + WIDTH - 1) // WIDTH
     return columns_at, tiles, sums, biases, row, row + columns * k
 
 
@@ -56,26 +58,23 @@ def _fixed(c, k, columns):
 def _high(c, k, columns):
     """Return how many rows of windows a chunk can take at once."""
     row = (WINDOW * columns + TAPS - 1) * c
-    return (ROOM // LANES - _fixed(c, k, columns)[5] - (TAPS - 1) * row) // (2 * columns * k + WINDOW * row)
+    return (ROOM // WIDTH - _fixed(c, k, columns)[5] - (TAPS - 1) * row) // (2 * columns * k + WINDOW * row)
 
 
 @kernel
 def is_lanewise(w_shape, columns, itemsize):
     """Return whether `lanewise_chunk` does it."""
     taps_h, taps_w, c, k = w_shape
-    return (MASKS_ARE_FREE and itemsize == 4 and taps_h == TAPS and taps_w == TAPS and c * k >= LIGHT and c <= MANY
+    return (WIDTH >= 8 and itemsize == 4 and taps_h == TAPS and taps_w == TAPS and c * k >= LIGHT and c <= MANY
             and k % OUTPUTS == 0 and _high(c, k, columns) > 0)  # fmt: skip
 
 
 @kernel
 def lanewise_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
     """A band of rows of y for one group of images; index as `conv2d_pool_forward` has it."""
-    c, k = w.shape[2:]
+    c, k, inner = x.shape[3], w.shape[3], index.shape[4] == 1
     images, rows, columns, _ = y.shape
-    group, band, inner = chunk // cut, chunk % cut, index.shape[4] == 1
-    least = spread(index, 0 if inner else 1)  # of places
-    n = group * LANES
-    count = min(LANES, images - n)
+    group, band = chunk // cut, chunk % cut
     memory = stack_array(x, ROOM)
     columns_at, tiles, sums, biases, places_row, outputs = _fixed(c, k, columns)
     row, side = (WINDOW * columns + TAPS - 1) * c, columns * k
@@ -84,61 +83,67 @@ def lanewise_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
     places = high * side
     inputs, tile = outputs + 2 * places, SIDE * SIDE * c
     for i in range(k):
-        memory[biases * LANES + i] = b[i] if b.size > 0 else 0.0
-    for k0 in range(0, k, LANES):
+        memory[biases * WIDTH + i] = b[i] if b.size > 0 else 0.0
+    for k0 in range(0, k, WIDTH):
         for channel in range(c):
             lane_weights(address(w, channel * k + k0), c * k, k - k0,
-                         address(memory, ((k0 // LANES * SIDE * c + channel) * SIDE) * LANES), c * SIDE)  # fmt: skip
-    for p0 in range(first, last, high):
-        end = min(p0 + high, last)
-        top, tall = WINDOW * p0 - padding[0], WINDOW * (end - p0) + TAPS - 1
-        for h in range(top, top + tall):
-            image_row(n, count, h, x, padding[1], (inputs + (h - top) * row) * LANES, row * LANES, memory)
-        windows = (end - p0) * columns
-        for window in range(windows):
-            p, q = window // columns, window % columns
-            for channel in range(c):
-                z = address(memory, (columns_at + channel * (row // c) * SIDE) * LANES)
-                if q == 0:
-                    lane_columns(address(memory, (inputs + WINDOW * p * row + channel) * LANES), row, c, row // c, z)
-                lane_tile(z + WINDOW * q * SIDE * BYTES,
-                          address(memory, (tiles + window % TILES * tile + channel * SIDE) * LANES),
-                          c * SIDE)  # fmt: skip
-            if window % TILES == TILES - 1 or window == windows - 1:
-                before = window // TILES * TILES
-                for k0 in range(0, k, LANES):
-                    pairs = min(LANES, k - k0) // OUTPUTS
-                    lane_products(pairs, c, address(memory, tiles * LANES),
-                                  address(memory, (tiles + (window - before) * tile) * LANES),
-                                  address(memory, k0 * SIDE * SIDE * c), address(memory, sums * LANES))  # fmt: skip
-                    lane_windows(pairs, address(memory, sums * LANES), address(memory, biases * LANES + k0), rectify,
-                                 address(memory, (outputs + before * k + k0) * LANES),
-                                 address(memory, (outputs + window * k + k0) * LANES), places * BYTES)  # fmt: skip
-        for p in range(p0, end):
-            source, to = (outputs + (p - p0) * side) * LANES, (n * rows + p) * side
-            transpose(x, side, count, address(memory, source), LANES, address(y, to), rows * side)
-            if not inner:
-                for i in range(side):
-                    found = narrowed(load(memory, source + (places + i) * LANES, LANES), least)
-                    store(index, ((group * rows + p) * side + i) * LANES, LANES, found)
-                continue
-            transpose(x, side, count, address(memory, source + places * LANES), LANES,
-                      address(memory, places_row * LANES), side)  # fmt: skip
-            for image in range(count):
-                for i in range(0, side, LANES):
-                    found = narrowed(load(memory, places_row * LANES + image * side + i, side - i), least)
-                    store(index, to + image * rows * side + i, side - i, found)
+                         address(memory, ((k0 // WIDTH * SIDE * c + channel) * SIDE) * WIDTH), c * SIDE)  # fmt: skip
+    for n in range(group * LANES, min((group + 1) * LANES, images) if inner else (group + 1) * LANES, WIDTH):
+        count = max(0, min(WIDTH, images - n))
+        for p0 in range(first, last, high):
+            end = min(p0 + high, last)
+            top, tall = WINDOW * p0 - padding[0], WINDOW * (end - p0) + TAPS - 1
+            for h in range(top, top + tall):
+                image_row(n, count, h, x, padding[1], (inputs + (h - top) * row) * WIDTH, row * WIDTH, memory, WIDTH)
+            windows = (end - p0) * columns
+            for window in range(windows):
+                p, q = window // columns, window % columns
+                for channel in range(c):
+                    z = address(memory, (columns_at + channel * (row // c) * SIDE) * WIDTH)
+                    if q == 0:
+                        lane_columns(address(memory, (inputs + WINDOW * p * row + channel) * WIDTH), row, c, row // c,
+                                     z)  # fmt: skip
+                    lane_tile(z + WINDOW * q * SIDE * BYTES,
+                              address(memory, (tiles + window % TILES * tile + channel * SIDE) * WIDTH),
+                              c * SIDE)  # fmt: skip
+                if window % TILES == TILES - 1 or window == windows - 1:
+                    before = window // TILES * TILES
+                    for k0 in range(0, k, WIDTH):
+                        pairs = min(WIDTH, k - k0) // OUTPUTS
+                        lane_products(pairs, c, address(memory, tiles * WIDTH),
+                                      address(memory, (tiles + (window - before) * tile) * WIDTH),
+                                      address(memory, k0 * SIDE * SIDE * c), address(memory, sums * WIDTH))  # fmt: skip
+                        lane_windows(pairs, address(memory, sums * WIDTH), address(memory, biases * WIDTH + k0),
+                                     rectify, address(memory, (outputs + before * k + k0) * WIDTH),
+                                     address(memory, (outputs + window * k + k0) * WIDTH), places * BYTES)  # fmt: skip
+            for p in range(p0, end):
+                source, to = (outputs + (p - p0) * side) * WIDTH, (n * rows + p) * side
+                transpose(x, side, count, address(memory, source), WIDTH, address(y, to), rows * side)
+                if not inner:
+                    for i in range(side):
+                        lane_places(address(memory, source + (places + i) * WIDTH),
+                                    address(index, ((group * rows + p) * side + i) * LANES + n % LANES))  # fmt: skip
+                    continue
+                transpose(x, side, count, address(memory, source + places * WIDTH), WIDTH,
+                          address(memory, places_row * WIDTH), side)  # fmt: skip
+                for image in range(count):
+                    for i in range(0, side, LANES):
+                        found = narrowed(index, load(memory, places_row * WIDTH + image * side + i, side - i))
+                        store(index, to + image * rows * side + i, side - i, found)
 
 
 @kernel
-def image_row(n, count, h, x, left, to, row, memory):
-    """Write row h of `count` images from number n on, `left` zeros before it, to the `row` elements from `to` on."""
+def image_row(n, count, h, x, left, to, row, memory, lanes=LANES):
+    """Write row h of `count` images from number n on, `left` zeros before it, to the `row` elements from `to` on.
+
+    lanes: images side by side in memory, of which those beyond `count` are 0.
+    """
     _, height, width, c = x.shape
-    given, begin = max(0, min(width * c, row // LANES - left * c)), min(left * c * LANES, row)
-    if h < 0 or h >= height or count < LANES:
+    given, begin = max(0, min(width * c, row // lanes - left * c)), min(left * c * lanes, row)
+    if h < 0 or h >= height or count < lanes:
         memory[to : to + row] = 0
     memory[to : to + begin] = 0
-    memory[to + begin + given * LANES : to + row] = 0
+    memory[to + begin + given * lanes : to + row] = 0
     if 0 <= h < height:
         transpose(x, count, given, address(x, (n * height + h) * width * c), height * width * c,
-                  address(memory, to + begin), LANES)  # fmt: skip
+                  address(memory, to + begin), lanes)  # fmt: skip

@@ -28,6 +28,7 @@ from ._jit import kernel
 from ._lanes import LANES, MASKS_ARE_FREE, add, load, store, where_some
 from ._memory import address, stack_array, transpose
 from ._parallel import run
+from ._simd import VECTOR_BYTES
 from ._windows import CHUNKS, bands
 from .conv import flip, sum_chunk
 from .lanewise import image_row, is_lanewise, lanewise_chunk
@@ -38,7 +39,7 @@ from .winograd import POOLED, SPREAD, is_winograd, winograd, winograd_scratch_si
 ROOM = 65536  # elements on the stack: 256 KB, of which a few rows of the images and of outputs are in use at a time
 NEAR = 32  # windows at once, whose pixels and gradients L1 holds
 FEW = 4 if MASKS_ARE_FREE else 1
-FEW_INSIDE = 15 if MASKS_ARE_FREE else 0
+FEW_INSIDE = 15 if VECTOR_BYTES >= 32 else 0
 
 
 def conv2d_pool_scratch_size(x_shape, w_shape, y_shape, itemsize, inner):

@@ -15,8 +15,9 @@ from __future__ import annotations
 from typing import Any
 
 from ._jit import kernel
-from ._lanes import LANES, MASKS_ARE_FREE, add, load, store
+from ._lanes import LANES, add, load, store
 from ._memory import address, stack_array
+from ._simd import VECTOR_BYTES
 from ._single import SIZES, UNIT, placed, single_inputs, single_weights, where_placed
 from ._windows import CHUNKS
 
@@ -31,7 +32,7 @@ def single_scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, itemsize: int)
     tall, wide, table = 2 * rows + taps_h - 1, 2 * columns + taps_w - 1, table_pixels.py_func(taps_h, k)
     pixels = max(tall * wide, NEAR // UNIT) + k * (taps_h * taps_w + 1) + 2
     fits = pixels <= ROOM // UNIT and rows * columns * k <= PLACES and table < 1 << 16
-    if not MASKS_ARE_FREE or itemsize != 4 or taps_h != taps_w or taps_h not in SIZES or not fits:
+    if VECTOR_BYTES < 4 * UNIT or itemsize != 4 or taps_h != taps_w or taps_h not in SIZES or not fits:
         return 0
     if c < LEAST or c > UNIT:
         return 0
