@@ -201,6 +201,18 @@ def single_inputs(
 
 
 @intrinsic
+def copy_unit(typingctx: Any, source: Any, to: Any) -> Any:
+    """Copy UNIT float32 from an address to another."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        emit = Vectors(builder, UNIT)
+        emit.store(emit.load(values[0]), values[1])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), codegen
+
+
+@intrinsic
 def placed(typingctx: Any, base: Any, place: Any, down: Any, along: Any) -> Any:
     """Return base, plus down where place is 2 or 3, plus along where it is 1 or 3: lanes of uint16."""
 

@@ -28,7 +28,6 @@ from ._jit import kernel
 from ._lanes import LANES, MASKS_ARE_FREE, add, load, store, where_some
 from ._memory import address, stack_array, transpose
 from ._parallel import run
-from ._simd import VECTOR_BYTES
 from ._windows import CHUNKS, bands
 from .conv import flip, sum_chunk
 from .lanewise import image_row, is_lanewise, lanewise_chunk
@@ -39,7 +38,7 @@ from .winograd import POOLED, SPREAD, is_winograd, winograd, winograd_scratch_si
 ROOM = 65536  # elements on the stack: 256 KB, of which a few rows of the images and of outputs are in use at a time
 NEAR = 32  # windows at once, whose pixels and gradients L1 holds
 FEW = 4 if MASKS_ARE_FREE else 1
-FEW_INSIDE = 15 if VECTOR_BYTES >= 32 else 0
+FEW_INSIDE = 15 if MASKS_ARE_FREE else 0
 
 
 def conv2d_pool_scratch_size(x_shape, w_shape, y_shape, itemsize, inner):
@@ -56,7 +55,8 @@ def conv2d_pool_scratch_size(x_shape, w_shape, y_shape, itemsize, inner):
     if itemsize != 4 or images < LANES or k < LEAST or (row + columns * k) * LANES > ROOM:
         return -1
     if inner:
-        return single_scratch_size(x_shape, w_shape, y_shape, itemsize) if c <= FEW_INSIDE else -1
+        size = single_scratch_size(x_shape, w_shape, y_shape, itemsize)
+        return size if size > 0 or c <= FEW_INSIDE or is_lanewise.py_func(w_shape, columns, itemsize) else -1
     room = row + (taps_h * taps + 1) * k + wide * c + LANES
     if c > FEW or room * LANES > ROOM or taps_w < LEAST:
         return -1

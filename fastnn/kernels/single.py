@@ -15,13 +15,14 @@ from __future__ import annotations
 from typing import Any
 
 from ._jit import kernel
-from ._lanes import LANES, add, load, store
+from ._lanes import LANES, MASKS_ARE_FREE, add, load, store
 from ._memory import address, stack_array
 from ._simd import VECTOR_BYTES
-from ._single import SIZES, UNIT, placed, single_inputs, single_weights, where_placed
+from ._single import SIZES, UNIT, copy_unit, placed, single_inputs, single_weights, where_placed
 from ._windows import CHUNKS
 
 ROOM, PLACES = 32768, 8192  # elements on the stack: sums and pixels, and places of windows and their gradients
+PLACES_READ = PLACES + LANES  # with what is read behind them
 NEAR = 4096  # the same of the pixels of some images, which L1 holds
 LEAST = 5  # channels
 
@@ -45,7 +46,7 @@ def single_weight_chunk(part, parts, x, index, dy, padding, scratch, dw):
     (_, height, width, c), (taps, _, _, k) = x.shape, dw.shape
     images, rows, columns, _ = dy.shape
     tall, wide, windows = 2 * rows + taps - 1, 2 * columns + taps - 1, rows * columns
-    memory, gradient = stack_array(x, ROOM), stack_array(x, PLACES)
+    memory, gradient = stack_array(x, ROOM), stack_array(x, PLACES_READ)
     places, bases = stack_array(index, PLACES), stack_array(index, PLACES)
     for p in range(rows):
         for q in range(columns):
@@ -62,13 +63,13 @@ def single_weight_chunk(part, parts, x, index, dy, padding, scratch, dw):
                 row = ((first + n) * height + h - padding[0]) * width * c
                 to = pixels + n * image + (h * wide + padding[1]) * UNIT
                 for v in range(min(width, wide - padding[1])):
-                    store(memory, to + v * UNIT, UNIT, load(x, row + v * c, c))
+                    _copy_pixel(c, x, row + v * c, x.size, memory, to + v * UNIT, memory.size)
             to = n * windows * k
             _mark(index, dy, (first + n) * windows * k, windows * k, wide, 1, bases, places, gradient, to)
             for i in range(windows):
                 for j in range(0, k, LANES):
-                    total = load(memory, k * sums + j, k - j)
-                    store(memory, k * sums + j, k - j, add(total, load(gradient, to + i * k + j, k - j)))
+                    total = load(memory, k * sums + j, LANES)  # of which those behind k are not read
+                    store(memory, k * sums + j, LANES, add(total, load(gradient, to + i * k + j, LANES)))
         for n in range(several):
             for i in range(k):
                 single_weights(taps, windows, k, address(memory, pixels + n * image), wide,
@@ -81,6 +82,18 @@ def single_weight_chunk(part, parts, x, index, dy, padding, scratch, dw):
                 result[(tap * c + channel) * k + i] = memory[i * sums + tap * UNIT + channel]
     for i in range(k):
         result[dw.size + i] = memory[k * sums + i]
+
+
+@kernel
+def _copy_pixel(c, source, at, end, to, there, until):
+    """Copy c elements, and with them what is beside them in both arrays, before `end` and `until`.
+
+    Masked access is as fast with AVX-512 only: 5x5 on 6 channels with AVX2 @@@
+    """
+    if MASKS_ARE_FREE or at + UNIT > end or there + UNIT > until:
+        store(to, there, c, load(source, at, c))
+    else:
+        copy_unit(address(source, at), address(to, there))
 
 
 @kernel
@@ -143,5 +156,5 @@ def single_input_chunk(part, parts, index, dy, w, padding, scratch, dx):
             inside = max(0, min(width, wide - padding[1])) if h + padding[0] < tall else 0
             source = ((h + padding[0]) * wide + padding[1]) * UNIT
             for v in range(inside):
-                store(dx, to + v * c, c, load(memory, source + v * UNIT, c))
+                _copy_pixel(c, memory, source + v * UNIT, memory.size, dx, to + v * c, (n + 1) * height * width * c)
             dx.reshape(-1)[to + inside * c : to + width * c] = 0
