@@ -16,7 +16,7 @@ from typing import Any
 
 from ._jit import kernel
 from ._lanes import LANES, MASKS_ARE_FREE, add, load, store
-from ._memory import address, stack_array
+from ._memory import address, stack_array, transpose
 from ._simd import VECTOR_BYTES
 from ._single import SIZES, UNIT, copy_unit, placed, single_inputs, single_weights, where_placed
 from ._windows import CHUNKS
@@ -66,21 +66,23 @@ def single_weight_chunk(part, parts, x, index, dy, padding, scratch, dw):
                     _copy_pixel(c, x, row + v * c, x.size, memory, to + v * UNIT, memory.size)
             to = n * windows * k
             _mark(index, dy, (first + n) * windows * k, windows * k, wide, 1, bases, places, gradient, to)
-            for i in range(windows):
-                for j in range(0, k, LANES):
-                    total = load(memory, k * sums + j, LANES)  # of which those behind k are not read
-                    store(memory, k * sums + j, LANES, add(total, load(gradient, to + i * k + j, LANES)))
+            for j in range(0, k, LANES):
+                total = load(memory, k * sums + j, LANES)  # of which those behind k are not read
+                for i in range(windows):
+                    total = add(total, load(gradient, to + i * k + j, LANES))
+                store(memory, k * sums + j, LANES, total)
         for n in range(several):
             for i in range(k):
                 single_weights(taps, windows, k, address(memory, pixels + n * image), wide,
                                address(places, n * windows * k + i), address(gradient, n * windows * k + i),
                                address(memory, i * sums))  # fmt: skip
     result = scratch[part * (dw.size + k) : (part + 1) * (dw.size + k)]
-    for tap in range(taps * taps):
-        for channel in range(c):
-            for i in range(k):
-                result[(tap * c + channel) * k + i] = memory[i * sums + tap * UNIT + channel]
+    last = taps * taps - 1
+    for tap in range(last):  # behind c channels lies what the next tap overwrites
+        transpose(x, k, UNIT, address(memory, tap * UNIT), sums, address(result, tap * c * k), k)
     for i in range(k):
+        for channel in range(c):
+            result[(last * c + channel) * k + i] = memory[i * sums + last * UNIT + channel]
         result[dw.size + i] = memory[k * sums + i]
 
 
