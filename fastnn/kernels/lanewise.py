@@ -16,7 +16,7 @@ Two tiles at a time pass from rows of the images to windows of y within L1. Larg
 from __future__ import annotations
 
 from ._jit import kernel
-from ._lanes import LANES, load, store
+from ._lanes import LANES, MASKS_ARE_FREE, load, store
 from ._lanewise import (
     BYTES,
     OUTPUTS,
@@ -37,7 +37,7 @@ from ._lanewise import (
 from ._memory import address, stack_array, transpose
 
 ROOM = 65536  # elements on the stack
-LIGHT, MANY = 16, 12  # channels times outputs from which, and channels to which it pays
+LIGHT, MANY = (16, 12) if MASKS_ARE_FREE else (4, 16)  # channels times outputs from which, channels to which it pays
 
 
 @kernel
