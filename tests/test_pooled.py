@@ -23,8 +23,8 @@ ACCURATE = [
     pooled.PooledCase(64, (14, 14), 12, 16, (5, 5), bias=False),
     pooled.PooledCase(64, (28, 28), 1, 16, (5, 5), bias=False),
 ]
-SINGLE = pytest.mark.skipif(VECTOR_BYTES < 32, reason="for vectors of 8 and more")
-PICKED = pytest.mark.skipif(not MASKS_ARE_FREE, reason="their sums need the registers of AVX-512")
+SINGLE = pytest.mark.skipif(VECTOR_BYTES < 32, reason="their vectors have 8 numbers and more")
+PICKED = pytest.mark.skipif(not MASKS_ARE_FREE, reason="their places are picked by an instruction of AVX-512")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -159,7 +159,7 @@ def threaded_outputs():
 
 
 def inner_outputs(case):
-    """What all three operations of an inner layer write; without AVX-512 some shapes have none."""
+    """What all three operations of an inner layer write; without AVX some shapes have none."""
     x, w, b, dy = case.arrays()
     size = kernels.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, True)
     if size <= 0:

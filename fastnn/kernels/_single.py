@@ -1,8 +1,8 @@
 """Register tiles for gradients behind 2x2 pooling, of which each window has one in a place of its own.
 
 A quarter of the outputs' gradient is not 0. Image by image its places are known, so the products of the rest are left
-out: a tile is a pixel's neighbourhood, with all its sums in the 32 registers of AVX-512, in 16 a part of them at a time.
-Pixels have UNIT channels.
+out: a tile is a pixel's neighbourhood, with all its sums in the 32 registers of AVX-512; in 16 registers a part of them
+at a time. Pixels have UNIT channels.
 """
 
 from __future__ import annotations

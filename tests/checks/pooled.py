@@ -59,7 +59,7 @@ POOLED_EXAMPLES = [
     PooledCase(18, (3, 9), 2, 7, (3, 3), padding=(4, 0), after=(2, 4), nan=True),  # windows that see no pixel
     PooledCase(140, (4, 3), 1, 10, (3, 3), padding=(0, 3), after=(3, 0)),  # more groups of images than parts
     PooledCase(19, (9, 8), 4, 13, (2, 7), padding=(0, 2), after=(0, 1), bias=False, rectify=False),
-    PooledCase(18, (24, 23), 1, 16, (5, 5), padding=(2, 2), after=(2, 3)),  # Winograd's, on AVX-512
+    PooledCase(18, (24, 23), 1, 16, (5, 5), padding=(2, 2), after=(2, 3)),  # Winograd's
     PooledCase(37, (7, 12), 3, 34, (5, 5), padding=(1, 0), after=(2, 1), bias=False),
 ]
 
