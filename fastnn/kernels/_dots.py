@@ -17,10 +17,13 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._lanes import LANES, MASKS_ARE_FREE
+from ._simd import MAX_ACCUMULATORS, VECTOR_BYTES
 
-# `chosen` has tiles of LEAST..TAPS taps and LEAST_OUTPUTS..OUTPUTS outputs, `pooled` of LEAST..CHANNELS channels: 24
-# sums, 4 pixels and a weight in the 32 registers of AVX-512. All numbers from the least on are sums of these.
-LEAST, TAPS, CHANNELS = 3, 5, 6
+WIDTH = VECTOR_BYTES // 4  # lanes of the CPU's vectors, of which LANES images may need several
+# `chosen` has tiles of LEAST..TAPS taps and LEAST_OUTPUTS..OUTPUTS outputs, `pooled` of LEAST_CHANNELS..CHANNELS: 24
+# sums, 4 pixels and a weight in 32 registers, or 12 sums in 16. All numbers from the least on are sums of these.
+LEAST, TAPS = 3, 5
+LEAST_CHANNELS, CHANNELS = (3, 6) if MAX_ACCUMULATORS >= 24 else (2, 3)
 LEAST_OUTPUTS, OUTPUTS = (2, 3) if MASKS_ARE_FREE else (1, 1)
 
 
@@ -169,22 +172,22 @@ def pooled(
         i64, i32 = ir.IntType(64), ir.IntType(32)
         size = like.dtype.bitwidth // 8
         scalar = context.get_value_type(like.dtype)
-        vector = ir.VectorType(scalar, LANES)
-        place_type = ir.VectorType(context.get_value_type(places.dtype), LANES)
+        vector = ir.VectorType(scalar, WIDTH)
+        place_type, whole = (ir.VectorType(ir.IntType(bits), WIDTH) for bits in (places.dtype.bitwidth, 32))
         place_size = places.dtype.bitwidth // 8
         x_row, x_pixel = (builder.mul(v, ir.Constant(i64, LANES * size)) for v in (x_row, x_pixel))
         w_row = builder.mul(w_row, ir.Constant(i64, size))
         fma = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{LANES}f{8 * size}"
+            builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{WIDTH}f{8 * size}"
         )
-        zero = ir.Constant(vector, [0.0] * LANES)
+        zero = ir.Constant(vector, [0.0] * WIDTH)
         has_bias = builder.icmp_signed("!=", bias, ir.Constant(i64, 0))
         linear = builder.icmp_signed("==", rectify, ir.Constant(i64, 0))
 
         def spread(value: Any) -> Any:
-            undefined = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
+            undefined = ir.Constant(ir.VectorType(value.type, WIDTH), ir.Undefined)
             first = builder.insert_element(undefined, value, ir.Constant(i32, 0))
-            return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(i32, LANES), [0] * LANES))
+            return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(i32, WIDTH), [0] * WIDTH))
 
         def access(base: Any, offset: int, kind: Any) -> Any:
             return builder.inttoptr(builder.add(base, ir.Constant(i64, offset)), kind.as_pointer())
@@ -194,17 +197,20 @@ def pooled(
             value.align = size
             return value
 
-        def tile(n: int) -> None:
+        def tile(n: int, x: Any, y: Any, index: Any) -> None:
             corners = [ir.Constant(i64, 0), x_pixel, x_row, builder.add(x_row, x_pixel)]
 
             def terms(at: list[Any], sums: list[Any]) -> list[Any]:
-                pixels = [load(builder.add(at[0], corner), 0, vector) for corner in corners]
                 weights = [spread(load(at[1], channel * size, scalar)) for channel in range(n)]
-                return [builder.call(fma, [weights[i // 4], pixels[i % 4], sums[i]]) for i in range(4 * n)]
+                columns = []  # one pixel after another: four at once would be one too many for 16 registers
+                for i, corner in enumerate(corners):
+                    pixel = load(builder.add(at[0], corner), 0, vector)
+                    columns.append([builder.call(fma, [w, pixel, sums[4 * j + i]]) for j, w in enumerate(weights)])
+                return [columns[i % 4][i // 4] for i in range(4 * n)]
 
             pointers = [(x, ir.Constant(i64, LANES * size), x_row), (w, w_row, builder.mul(w_row, inner))]
             new = double_sum(builder, outer, inner, pointers, [zero] * (4 * n), terms)
-            found = [largest(builder, new[4 * channel : 4 * channel + 4], place_type, 1) for channel in range(n)]
+            found = [largest(builder, new[4 * channel : 4 * channel + 4], whole, 1) for channel in range(n)]
             plain = builder.block
             biased, ready = builder.append_basic_block("biased"), builder.append_basic_block("ready")
             builder.cbranch(has_bias, biased, ready)
@@ -219,17 +225,19 @@ def pooled(
                 found[i] = value, place
             for i, (value, place) in enumerate(found):
                 kept = builder.or_(builder.fcmp_unordered(">", value, zero), spread(linear))
-                place = builder.select(kept, place, ir.Constant(place_type, [0] * LANES))
+                place = builder.trunc(builder.select(kept, place, ir.Constant(whole, [0] * WIDTH)), place_type)
                 builder.store(builder.select(kept, value, zero), access(y, i * LANES * size, vector)).align = size
                 builder.store(place, access(index, i * LANES * place_size, place_type)).align = place_size
 
         end = builder.append_basic_block("end")
         switch = builder.switch(channels, end)
-        for n in range(LEAST, CHANNELS + 1):
+        for n in range(LEAST_CHANNELS, CHANNELS + 1):
             block = builder.append_basic_block(f"pooled_{n}")
             switch.add_case(ir.Constant(i64, n), block)
             builder.position_at_end(block)
-            tile(n)
+            with cgutils.for_range(builder, ir.Constant(i64, LANES // WIDTH)) as part:
+                steps = (builder.mul(part.index, ir.Constant(i64, WIDTH * n)) for n in (size, size, place_size))
+                tile(n, *(builder.add(base, step) for base, step in zip((x, y, index), steps, strict=True)))
             builder.branch(end)
         builder.position_at_end(end)
         return context.get_dummy_value()

@@ -19,14 +19,27 @@ Within the CNN's step, whose arrays come from farther away, 28x28x1 to 32: 224 t
 from __future__ import annotations
 
 from ._jit import kernel
-from ._lanes import LANES, MASKS_ARE_FREE, spread, store
+from ._lanes import spread, store
+from ._lanes import LANES as WIDE
 from ._memory import address, copy, stack_array
-from ._picked import FEW, QUAD, TAPS, VECTORS, WINDOWS, make_quads, picked_weights, picked_windows
+from ._picked import (
+    FEW,
+    HAS_PICKS,
+    LANES,
+    QUAD,
+    SUMMED,
+    TAPS,
+    VECTORS,
+    WINDOWS,
+    make_quads,
+    picked_weights,
+    picked_windows,
+)
 from ._windows import CHUNKS
 
 NEAR = 8192  # elements on the stack: rows of an image, and the same of 2x2 pixels of a channel
 MEMORY = NEAR + LANES  # with what is read behind them
-WIDTH = VECTORS * LANES
+WIDTH, SUMS = VECTORS * LANES, SUMMED * LANES  # outputs at once, forward and back
 
 
 @kernel
@@ -34,7 +47,7 @@ def is_picked(w_shape, columns, itemsize):
     """Return whether the tasks here do it, with an index that lies like y."""
     taps_h, taps_w, c, k = w_shape
     shaped = taps_h == TAPS and taps_w == TAPS and c <= FEW and k % LANES == 0
-    return MASKS_ARE_FREE and itemsize == 4 and shaped and _high(QUAD * _line(columns)) > 0
+    return HAS_PICKS and itemsize == 4 and shaped and _high(QUAD * _line(columns)) > 0
 
 
 @kernel
@@ -62,7 +75,7 @@ def _rows(x, n, top, tall, left, wide, memory):
     count = min(width, wide - left) * c
     for h in range(top, top + tall):
         to = (h - top) * wide * c
-        for i in range(0, wide * c, LANES):
+        for i in range(0, wide * c, WIDE):
             store(memory, to + i, wide * c - i, spread(memory, 0.0))
         if 0 <= h < height:
             copy(x, 1, count, address(x, (n * height + h) * width * c), 0, address(memory, to + left * c), 0)
@@ -94,7 +107,7 @@ def picked_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
 def picked_weight_chunk(part, parts, x, index, dy, padding, scratch, dw):
     """The sum over one part of the images, into the part's scratch: dw's elements, then db's."""
     (images, rows, columns, k), c = dy.shape, x.shape[3]
-    memory, quads, unused = stack_array(x, MEMORY), stack_array(x, NEAR), stack_array(x, WIDTH)
+    memory, quads, unused = stack_array(x, MEMORY), stack_array(x, NEAR), stack_array(x, SUMS)
     wide, line, sums = 2 * columns + TAPS - 1, _line(columns), part * (dw.size + k)
     scratch[sums : sums + dw.size + k] = 0
     high = _high(QUAD * line)
@@ -105,10 +118,10 @@ def picked_weight_chunk(part, parts, x, index, dy, padding, scratch, dw):
             _rows(x, n, 2 * p0 - padding[0], tall, padding[1], wide, memory)
             for channel in range(c):
                 for h in range(tall - 1):
-                    make_quads(c, line // QUAD, address(memory, h * wide * c + channel), wide,
+                    make_quads(c, line, address(memory, h * wide * c + channel), wide,
                                address(quads, h * line * QUAD))  # fmt: skip
-                for k0 in range(0, k, WIDTH):
-                    count = min(WIDTH, k - k0)
+                for k0 in range(0, k, SUMS):
+                    count = min(SUMS, k - k0)
                     total = address(scratch, sums + dw.size + k0) if channel == 0 else address(unused, 0)
                     picked_weights(count // LANES, several, columns, address(quads, 0), line,
                                    address(index, at + k0), address(dy, at + k0), k,
