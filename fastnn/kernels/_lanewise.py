@@ -13,7 +13,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from ._dots import largest
-from ._lanes import LANES
+from ._lanes import LANES, Lanes
 from ._single import Vectors
 from ._transforms import INPUT, OUTPUT, WEIGHTS, matrices, transformed
 
@@ -161,11 +161,12 @@ def lane_windows(
 
 
 @intrinsic
-def narrowed(typingctx: Any, value: Any, more: Any) -> Any:
-    """Return the integers in the 32 bits of each lane, cut to those of `more`, plus `more`."""
+def narrowed(typingctx: Any, value: Any, like: Any) -> Any:
+    """Return the integers in the 32 bits of each lane, cut to those of the array `like`."""
+    lanes = Lanes(like.dtype)
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         bits = builder.bitcast(values[0], ir.VectorType(ir.IntType(32), LANES))
-        return builder.add(builder.trunc(bits, values[1].type), values[1])
+        return builder.trunc(bits, context.get_value_type(lanes))
 
-    return more(value, more), codegen
+    return lanes(value, like), codegen

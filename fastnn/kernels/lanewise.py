@@ -16,7 +16,7 @@ Two tiles at a time pass from rows of the images to windows of y within L1. Larg
 from __future__ import annotations
 
 from ._jit import kernel
-from ._lanes import LANES, MASKS_ARE_FREE, load, spread, store
+from ._lanes import LANES, MASKS_ARE_FREE, load, store
 from ._lanewise import (
     BYTES,
     OUTPUTS,
@@ -72,8 +72,7 @@ def lanewise_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
     """A band of rows of y for one group of images; index as `conv2d_pool_forward` has it."""
     c, k = w.shape[2:]
     images, rows, columns, _ = y.shape
-    group, band, inner = chunk // cut, chunk % cut, index.shape[4] == 1
-    least = spread(index, 0 if inner else 1)  # of places
+    group, band = chunk // cut, chunk % cut
     n = group * LANES
     count = min(LANES, images - n)
     memory = stack_array(x, ROOM)
@@ -117,17 +116,19 @@ def lanewise_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
         for p in range(p0, end):
             source, to = (outputs + (p - p0) * side) * LANES, (n * rows + p) * side
             transpose(x, side, count, address(memory, source), LANES, address(y, to), rows * side)
-            if not inner:
-                for i in range(side):
-                    found = narrowed(load(memory, source + (places + i) * LANES, LANES), least)
-                    store(index, ((group * rows + p) * side + i) * LANES, LANES, found)
-                continue
-            transpose(x, side, count, address(memory, source + places * LANES), LANES,
-                      address(memory, places_row * LANES), side)  # fmt: skip
-            for image in range(count):
-                for i in range(0, side, LANES):
-                    found = narrowed(load(memory, places_row * LANES + image * side + i, side - i), least)
-                    store(index, to + image * rows * side + i, side - i, found)
+            lane_places(count, side, source + places * LANES, places_row * LANES, to, rows * side, memory, index)
+
+
+@kernel
+def lane_places(count, side, source, spare, to, image, memory, index):
+    """Write `side` places of `count` images, lanes of memory[source:], to index from `to` on, images `image` apart.
+
+    Memory from `spare` on is overwritten.
+    """
+    transpose(memory, side, count, address(memory, source), LANES, address(memory, spare), side)
+    for n in range(count):
+        for i in range(0, side, LANES):
+            store(index, to + n * image + i, side - i, narrowed(load(memory, spare + n * side + i, side - i), index))
 
 
 @kernel
