@@ -170,26 +170,12 @@ def lane_windows(
 
 
 @intrinsic
-def lane_places(typingctx: Any, places: Any, to: Any) -> Any:
-    """Write a vector of places, as `lane_windows` has them, as uint16 from 1 on, 0 where there is none. Addresses."""
-
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        emit, narrow = Vectors(builder, WIDTH), ir.VectorType(ir.IntType(16), WIDTH)
-        value = builder.trunc(emit.read(values[0], ir.VectorType(ir.IntType(32), WIDTH), 4), narrow)
-        value = builder.add(value, ir.Constant(narrow, [1] * WIDTH))
-        builder.store(value, builder.inttoptr(values[1], narrow.as_pointer())).align = 2
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp), codegen
-
-
-@intrinsic
-def narrowed(typingctx: Any, like: Any, value: Any) -> Any:
-    """Return the integers in the 32 bits of each lane, cut to those of the array."""
+def narrowed(typingctx: Any, value: Any, like: Any) -> Any:
+    """Return the integers in the 32 bits of each lane, cut to those of the array `like`."""
     lanes = Lanes(like.dtype)
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        bits = builder.bitcast(values[1], ir.VectorType(ir.IntType(32), LANES))
+        bits = builder.bitcast(values[0], ir.VectorType(ir.IntType(32), LANES))
         return builder.trunc(bits, context.get_value_type(lanes))
 
-    return lanes(like, value), codegen
+    return lanes(value, like), codegen

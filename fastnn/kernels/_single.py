@@ -18,9 +18,10 @@ from ._simd import MAX_ACCUMULATORS, VECTOR_BYTES, mask_from_bits
 
 UNIT = 8  # channels of a pixel, those that it lacks included; places count pixels
 SIZES = (3, 5)  # taps along both axes
-SUMS = 25 if MAX_ACCUMULATORS >= 25 else 13  # of the weights' gradient at once: each needs a register, their factor one
-WIDE = min(2 * UNIT, VECTOR_BYTES // 4)  # lanes of the input's gradient
-ROWS = 6 if MAX_ACCUMULATORS >= 18 else 2  # of its sums at once
+# Of the weights' gradient: sums in registers beside a factor, rows of taps and vectors of a row at once.
+SUMS, MOST_TAPS, ACROSS = 12, 5, 5
+# Of the input's: lanes, and rows of pixels whose sums are in registers at once.
+WIDE, ROWS = min(2 * UNIT, VECTOR_BYTES // 4), 6 if MAX_ACCUMULATORS >= 18 else 2
 _I64, _I32 = ir.IntType(64), ir.IntType(32)
 
 
@@ -112,39 +113,56 @@ def _for_sizes(builder: Any, taps: Any, tile: Any) -> None:
 
 @intrinsic
 def single_weights(
-    typingctx: Any, taps: Any, windows: Any, step: Any, x: Any, x_row: Any, places: Any, dy: Any, sums: Any
-) -> Any:
-    """sums[r, s] += x[places[i*step] + r*x_row + s] * dy[i*step], all pixels, for i < windows, r and s < taps.
+    typingctx: Any, taps: Any, vectors: Any, windows: Any, step: Any, x: Any, x_row: Any, places: Any, dy: Any,
+    sums: Any,
+) -> Any:  # fmt: skip
+    """sums[r, v] += the vector at x[places[i*step] + r*x_row + v*UNIT] * dy[i*step] for i < windows, r < taps.
 
-    x, places (uint16), dy, sums: addresses; x_row in pixels.
+    Of all v < vectors; taps * vectors are at most SUMS, windows an even number above 0. x, places (uint16), dy, sums:
+    addresses; x_row in elements.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        taps, windows, step, x, x_row, places, dy, sums = values
+        taps, vectors, windows, step, x, x_row, places, dy, sums = values
         emit = Vectors(builder, UNIT)
-        x_row = builder.mul(x_row, emit.const(4 * UNIT))
+        x_row = builder.mul(x_row, emit.const(4))
 
-        def tile(size: int) -> None:
-            parts = -(-size * size // SUMS)
-            for part in range(parts):
-                some = range(part * size * size // parts, (part + 1) * size * size // parts)
-                at = [builder.add(sums, emit.const(4 * UNIT * i)) for i in some]
-                totals = [emit.load(address) for address in at]
-                (place, value, *totals), again = emit.loop("windows", windows, [places, dy, *totals])
-                pixel, factor = emit.pixel(x, place), emit.spread(value)
-                for n, i in enumerate(some):
-                    row = builder.add(pixel, builder.mul(x_row, emit.const(i // size)))
-                    seen = emit.load(builder.add(row, emit.const(4 * UNIT * (i % size))))
+        def tile(rows: int, across: int) -> None:
+            grid = [(r, v) for r in range(rows) for v in range(across)]
+            together = 2 if 2 * len(grid) <= SUMS else 1  # windows: few sums would wait for themselves
+            at = [builder.add(sums, emit.const(4 * UNIT * i)) for i in range(len(grid))]
+            totals = [emit.load(address) for address in at] + [emit.splat(0.0)] * (len(grid) * (together - 1))
+            turns = builder.sdiv(windows, emit.const(together))
+            (place, value, *totals), again = emit.loop("windows", turns, [places, dy, *totals])
+            for i in range(together):
+                number = builder.zext(emit.read(place, ir.IntType(16), 2), _I64)
+                row, factor = builder.add(x, builder.mul(number, emit.const(4))), emit.spread(value)
+                for n, (_, v) in enumerate(grid, i * len(grid)):
+                    seen = emit.load(builder.add(row, emit.const(4 * UNIT * v)))
                     totals[n] = emit.fma(factor, seen, totals[n])
-                steps = [builder.mul(step, emit.const(n)) for n in (2, 4)]
-                again(builder.add(place, steps[0]), builder.add(value, steps[1]), *totals)
-                for address, total in zip(at, totals, strict=True):
-                    emit.store(total, address)
+                    if v + 1 == across:
+                        row = builder.add(row, x_row)
+                place, value = (builder.add(p, builder.mul(step, emit.const(n))) for p, n in ((place, 2), (value, 4)))
+            again(place, value, *totals)
+            for n, address in enumerate(at):
+                whole = totals[n]
+                for i in range(1, together):
+                    whole = builder.fadd(whole, totals[i * len(grid) + n])
+                emit.store(whole, address)
 
-        _for_sizes(builder, taps, tile)
+        end = builder.append_basic_block("end")
+        switch = builder.switch(builder.add(builder.mul(taps, emit.const(ACROSS + 1)), vectors), end)
+        for rows in range(1, MOST_TAPS + 1):
+            for across in range(1, min(ACROSS, SUMS // rows) + 1):
+                block = builder.append_basic_block(f"single_{rows}x{across}")
+                switch.add_case(emit.const(rows * (ACROSS + 1) + across), block)
+                builder.position_at_end(block)
+                tile(rows, across)
+                builder.branch(end)
+        builder.position_at_end(end)
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 8), codegen
+    return types.void(*[types.intp] * 9), codegen
 
 
 @intrinsic

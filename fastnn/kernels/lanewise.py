@@ -37,7 +37,6 @@ from ._lanewise import (
     WIDTH,
     WINDOW,
     lane_columns,
-    lane_places,
     lane_products,
     lane_tile,
     lane_weights,
@@ -82,7 +81,7 @@ def is_lanewise(w_shape, columns, itemsize):
 @kernel
 def lanewise_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
     """A band of rows of y for one group of images; index as `conv2d_pool_forward` has it."""
-    c, k, inner = x.shape[3], w.shape[3], index.shape[4] == 1
+    c, k = w.shape[2:]
     images, rows, columns, _ = y.shape
     group, band = chunk // cut, chunk % cut
     memory = stack_array(x, ROOM)
@@ -98,8 +97,8 @@ def lanewise_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
         for channel in range(c):
             lane_weights(address(w, channel * k + k0), c * k, k - k0,
                          address(memory, ((k0 // WIDTH * SIDE * c + channel) * SIDE) * WIDTH), c * SIDE)  # fmt: skip
-    for n in range(group * LANES, min((group + 1) * LANES, images) if inner else (group + 1) * LANES, WIDTH):
-        count = max(0, min(WIDTH, images - n))
+    for n in range(group * LANES, min((group + 1) * LANES, images), WIDTH):
+        count = min(WIDTH, images - n)
         for p0 in range(first, last, high):
             end = min(p0 + high, last)
             top, tall = WINDOW * p0 - padding[0], WINDOW * (end - p0) + TAPS - 1
@@ -129,17 +128,20 @@ def lanewise_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
             for p in range(p0, end):
                 source, to = (outputs + (p - p0) * side) * WIDTH, (n * rows + p) * side
                 transpose(x, side, count, address(memory, source), WIDTH, address(y, to), rows * side)
-                if not inner:
-                    for i in range(side):
-                        lane_places(address(memory, source + (places + i) * WIDTH),
-                                    address(index, ((group * rows + p) * side + i) * LANES + n % LANES))  # fmt: skip
-                    continue
-                transpose(x, side, count, address(memory, source + places * WIDTH), WIDTH,
-                          address(memory, places_row * WIDTH), side)  # fmt: skip
-                for image in range(count):
-                    for i in range(0, side, LANES):
-                        found = narrowed(index, load(memory, places_row * WIDTH + image * side + i, side - i))
-                        store(index, to + image * rows * side + i, side - i, found)
+                lane_places(count, side, source + places * WIDTH, places_row * WIDTH, to, rows * side, memory, index,
+                            WIDTH)  # fmt: skip
+
+
+@kernel
+def lane_places(count, side, source, spare, to, image, memory, index, lanes=LANES):
+    """Write `side` places of `count` images, lanes of memory[source:], to index from `to` on, images `image` apart.
+
+    Memory from `spare` on is overwritten.
+    """
+    transpose(memory, side, count, address(memory, source), lanes, address(memory, spare), side)
+    for n in range(count):
+        for i in range(0, side, LANES):
+            store(index, to + n * image + i, side - i, narrowed(load(memory, spare + n * side + i, side - i), index))
 
 
 @kernel

@@ -21,15 +21,25 @@ from __future__ import annotations
 from typing import Any
 
 from ._jit import kernel
-from ._lanes import LANES, MASKS_ARE_FREE, add, load, store
-from ._memory import address, stack_array, transpose
-from ._simd import VECTOR_BYTES
-from ._single import SIZES, UNIT, copy_unit, placed, single_inputs, single_weights, where_placed
-from ._windows import CHUNKS
+from ._lanes import LANES, MASKS_ARE_FREE, load, store
+from ._memory import address, one, stack_array, transpose
+from ._simd import ACCUMULATE, VECTOR_BYTES, gemm
+from ._single import (
+    ACROSS,
+    MOST_TAPS,
+    SIZES,
+    SUMS,
+    UNIT,
+    copy_unit,
+    placed,
+    single_inputs,
+    single_weights,
+    where_placed,
+)
+from ._windows import CHUNKS, padded_rows
 
 ROOM, PLACES = 32768, 8192  # elements on the stack: sums and pixels, and places of windows and their gradients
-PLACES_READ = PLACES + LANES  # with what is read behind them
-NEAR = 4096  # the same of the pixels of some images, which L1 holds
+NEAR = 2048  # the same of some images, which L1 holds
 LEAST = 5  # channels
 
 
@@ -37,81 +47,109 @@ def single_scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, itemsize: int)
     """Return the number of elements that both gradients want as scratch; 0: not for these shapes."""
     (images, _, _, c), (taps_h, taps_w, _, k), (_, rows, columns, _) = x_shape, w_shape, y_shape
     tall, wide, table = 2 * rows + taps_h - 1, 2 * columns + taps_w - 1, table_pixels.py_func(taps_h, k)
-    pixels = max(tall * wide, NEAR // UNIT) + k * (taps_h * taps_w + 1) + 2
-    fits = pixels <= ROOM // UNIT and rows * columns * k <= PLACES and table < 1 << 16
+    fits = tall * wide <= ROOM // UNIT and rows * columns * k <= PLACES and table < 1 << 16
+    fits = fits and is_single.py_func(w_shape, y_shape, itemsize)
     if VECTOR_BYTES < 4 * UNIT or itemsize != 4 or taps_h != taps_w or taps_h not in SIZES or not fits:
         return 0
     if c < LEAST or c > UNIT:
         return 0
-    return int(max(min(images, CHUNKS) * (taps_h * taps_w * c + 1) * k, table * UNIT + 64 // itemsize))
+    return int(max(single_weight_parts.py_func(images) * (taps_h * taps_w * c + 1) * k, table * UNIT + 64 // itemsize))
+
+
+@kernel
+def single_weight_parts(images):
+    """Return into how many parts the weight gradient's images are cut."""
+    return min(images, CHUNKS)
+
+
+@kernel
+def _vectors(taps_w, c):
+    """Return how many vectors a row of taps has."""
+    return (taps_w * c + UNIT - 1) // UNIT
+
+
+@kernel
+def _weight_sums(w_shape):
+    """Return how many elements of memory the sums of all weights and biases take."""
+    taps_h, taps_w, c, k = w_shape
+    return (k * (taps_h * _vectors(taps_w, c) * UNIT + 1) + UNIT - 1) // UNIT * UNIT
+
+
+@kernel
+def _weight_block(images, w_shape, y_shape):
+    """Return how many images, and rows of windows of each, a block has: 0 rows where not even one has room."""
+    (taps_h, taps_w, c, k), (_, rows, columns, _) = w_shape, y_shape
+    row = (2 * columns + taps_w - 1) * c
+    room = ROOM - _weight_sums(w_shape) - ACROSS * UNIT
+    high = min(rows, (PLACES // k - 1) // columns, (room // row - taps_h + 1) // 2)
+    if high < rows:
+        return 1, max(0, high)
+    tall, windows = 2 * rows + taps_h - 1, rows * columns
+    return max(1, min(images, min(room, NEAR) // (tall * row), (NEAR // k - 1) // windows)), high
+
+
+@kernel
+def is_single(w_shape, y_shape, itemsize):
+    """Return whether `single_weight_chunk` does it."""
+    across = _vectors(w_shape[1], w_shape[2])
+    return itemsize == 4 and across <= ACROSS and _weight_block(1, w_shape, y_shape)[1] > 0
 
 
 @kernel
 def single_weight_chunk(part, parts, x, index, dy, padding, scratch, dw):
     """The sum over one part of the images, into the part's scratch: dw's elements, then db's."""
-    (_, height, width, c), (taps, _, _, k) = x.shape, dw.shape
-    images, rows, columns, _ = dy.shape
-    tall, wide, windows = 2 * rows + taps - 1, 2 * columns + taps - 1, rows * columns
-    memory, gradient = stack_array(x, ROOM), stack_array(x, PLACES_READ)
+    (taps_h, taps_w, c, k), (images, rows, columns, _) = dw.shape, dy.shape
+    memory, gradient = stack_array(x, ROOM), stack_array(x, PLACES)
     places, bases = stack_array(index, PLACES), stack_array(index, PLACES)
-    sums, image = taps * taps * UNIT, tall * wide * UNIT
-    pixels = (k * (sums + UNIT) + 15) // 16 * 16  # of some images, behind dw's sums and db's
-    end = (part + 1) * images // parts
-    together = max(1, min(NEAR // image, PLACES // (windows * k), end - part * images // parts))
-    for i in range(together * windows):
-        p, q = i % windows // columns, i % columns
-        bases[i * k : (i + 1) * k] = (i // windows * tall + 2 * p) * wide + 2 * q
-    memory[: pixels + together * image] = 0
-    for first in range(part * images // parts, end, together):
-        several = min(together, end - first)
-        for n in range(several):
-            for h in range(padding[0], min(height + padding[0], tall)):
-                row = ((first + n) * height + h - padding[0]) * width * c
-                to = pixels + n * image + (h * wide + padding[1]) * UNIT
-                for v in range(min(width, wide - padding[1])):
-                    _copy_pixel(c, x, row + v * c, x.size, memory, to + v * UNIT, memory.size)
-        count = several * windows
-        _mark(index, dy, first * windows * k, count * k, wide, 1, bases, places, gradient)
-        for j in range(0, k, LANES):
-            total = load(memory, k * sums + j, LANES)  # of which those behind k are not read
-            for i in range(count):
-                total = add(total, load(gradient, i * k + j, LANES))
-            store(memory, k * sums + j, LANES, total)
-        for i in range(k):
-            single_weights(taps, count, k, address(memory, pixels), wide, address(places, i), address(gradient, i),
-                           address(memory, i * sums))  # fmt: skip
+    first, end = part * images // parts, (part + 1) * images // parts
+    most, high = _weight_block(end - first, dw.shape, dy.shape)
+    across, row = _vectors(taps_w, c), (2 * columns + taps_w - 1) * c
+    sums, pixels, line = taps_h * across * UNIT, _weight_sums(dw.shape), columns * k
+    groups = (taps_h + min(MOST_TAPS, SUMS // across) - 1) // min(MOST_TAPS, SUMS // across)
+    memory[:pixels] = 0
+    image = (2 * high + taps_h - 1) * row
+    for n in range(most):
+        for p in range(high):
+            for q in range(columns):
+                to = ((n * high + p) * columns + q) * k
+                bases[to : to + k] = n * image + 2 * p * row + 2 * q * c
+    for n0 in range(first, end, most):
+        several = min(most, end - n0)
+        for p0 in range(0, rows, high):
+            here = min(high, rows - p0)
+            count = here * line
+            for n in range(several):
+                padded_rows(x, n0 + n, 2 * p0 - padding[0], 2 * here + taps_h - 1, padding[1], row // c, memory,
+                            pixels + n * image)  # fmt: skip
+                _mark(index, dy, ((n0 + n) * rows + p0) * line, count, row, c, bases, n * count, places, gradient)
+            windows = several * here * columns
+            for i in range(windows * k, (windows + 1) * k):  # an even number of windows
+                places[i], gradient[i] = 0, 0.0
+            gemm(x, 1, k, 1, windows, one(x), 0, 0, 0, address(gradient, 0), 0, k, address(memory, k * sums), 0, 0,
+                 ACCUMULATE)  # fmt: skip
+            for i in range(k):
+                for group in range(groups):
+                    r0, r1 = group * taps_h // groups, (group + 1) * taps_h // groups
+                    single_weights(r1 - r0, across, (windows + 1) // 2 * 2, k, address(memory, pixels + r0 * row), row,
+                                   address(places, i), address(gradient, i),
+                                   address(memory, i * sums + r0 * across * UNIT))  # fmt: skip
     result = scratch[part * (dw.size + k) : (part + 1) * (dw.size + k)]
-    last = taps * taps - 1
-    for tap in range(last):  # behind c channels lies what the next tap overwrites
-        transpose(x, k, UNIT, address(memory, tap * UNIT), sums, address(result, tap * c * k), k)
+    for r in range(taps_h):
+        transpose(x, k, taps_w * c, address(memory, r * across * UNIT), sums, address(result, r * taps_w * c * k), k)
     for i in range(k):
-        for channel in range(c):
-            result[(last * c + channel) * k + i] = memory[i * sums + last * UNIT + channel]
         result[dw.size + i] = memory[k * sums + i]
 
 
 @kernel
-def _copy_pixel(c, source, at, end, to, there, until):
-    """Copy c elements, and with them what is beside them in both arrays, before `end` and `until`.
-
-    Masked access is as fast with AVX-512 only: with AVX2 14x14x6 to 16, 5x5, input: 309 to 226 us on one thread.
-    """
-    if MASKS_ARE_FREE or at + UNIT > end or there + UNIT > until:
-        store(to, there, c, load(source, at, c))
-    else:
-        copy_unit(address(source, at), address(to, there))
-
-
-@kernel
-def _mark(index, dy, at, count, down, along, bases, places, gradient):
-    """Write `count` places, which are `down` and `along` from the bases, and gradients, both from `at` on.
+def _mark(index, dy, at, count, down, along, bases, to, places, gradient):
+    """Write `count` places, which are `down` and `along` from the bases, and gradients, from `at` on, to `to`.
 
     Where index says nowhere, because of ReLU, the gradient is 0.
     """
     for i in range(0, count, LANES):
         place = load(index, at + i, count - i)
-        store(places, i, count - i, placed(load(bases, i, count - i), place, down, along))
-        store(gradient, i, count - i, where_placed(place, load(dy, at + i, count - i)))
+        store(places, to + i, count - i, placed(load(bases, to + i, count - i), place, down, along))
+        store(gradient, to + i, count - i, where_placed(place, load(dy, at + i, count - i)))
 
 
 @kernel
@@ -152,7 +190,7 @@ def single_input_chunk(part, parts, index, dy, w, padding, scratch, dx):
             bases[i * k + j] = table_pixels(taps, j)
     table, row = address(scratch, table_begin(scratch)), columns * k
     for n in range(part * images // parts, (part + 1) * images // parts):
-        _mark(index, dy, n * windows * k, windows * k, -(taps + 1), -1, bases, places, gradient)
+        _mark(index, dy, n * windows * k, windows * k, -(taps + 1), -1, bases, 0, places, gradient)
         memory[: tall * wide * UNIT] = 0
         for p in range(rows):
             single_inputs(taps, columns, k, table, address(places, p * row), address(gradient, p * row),
@@ -162,5 +200,9 @@ def single_input_chunk(part, parts, index, dy, w, padding, scratch, dx):
             inside = max(0, min(width, wide - padding[1])) if h + padding[0] < tall else 0
             source = ((h + padding[0]) * wide + padding[1]) * UNIT
             for v in range(inside):
-                _copy_pixel(c, memory, source + v * UNIT, memory.size, dx, to + v * c, (n + 1) * height * width * c)
+                at = to + v * c
+                if MASKS_ARE_FREE or at + UNIT > (n + 1) * height * width * c:
+                    store(dx, at, c, load(memory, source + v * UNIT, c))
+                else:  # and with them what later pixels overwrite: with AVX2 309 to 226 us on one thread, 14x14x6 to 16
+                    copy_unit(address(memory, source + v * UNIT), address(dx, at))
             dx.reshape(-1)[to + inside * c : to + width * c] = 0
