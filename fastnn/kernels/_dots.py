@@ -13,10 +13,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._lanes import LANES
 from ._simd import MAX_ACCUMULATORS, VECTOR_BYTES
 
-WIDTH = VECTOR_BYTES // 4  # lanes of the CPU's vectors, of which LANES images may need several
+LANES = VECTOR_BYTES // 4  # images
 # Channels of a tile: 24 sums, 4 pixels and a weight in 32 registers, or 12 sums in 16. All numbers from the least on
 # are sums of these.
 LEAST_CHANNELS, CHANNELS = (3, 6) if MAX_ACCUMULATORS >= 24 else (2, 3)
@@ -92,21 +91,21 @@ def pooled(
         i64, i32 = ir.IntType(64), ir.IntType(32)
         size = like.dtype.bitwidth // 8
         scalar = context.get_value_type(like.dtype)
-        vector = ir.VectorType(scalar, WIDTH)
-        whole = ir.VectorType(i32, WIDTH)
+        vector = ir.VectorType(scalar, LANES)
+        whole = ir.VectorType(i32, LANES)
         x_row, x_pixel = (builder.mul(v, ir.Constant(i64, LANES * size)) for v in (x_row, x_pixel))
         w_row = builder.mul(w_row, ir.Constant(i64, size))
         fma = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{WIDTH}f{8 * size}"
+            builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{LANES}f{8 * size}"
         )
-        zero = ir.Constant(vector, [0.0] * WIDTH)
+        zero = ir.Constant(vector, [0.0] * LANES)
         has_bias = builder.icmp_signed("!=", bias, ir.Constant(i64, 0))
         linear = builder.icmp_signed("==", rectify, ir.Constant(i64, 0))
 
         def spread(value: Any) -> Any:
-            undefined = ir.Constant(ir.VectorType(value.type, WIDTH), ir.Undefined)
+            undefined = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
             first = builder.insert_element(undefined, value, ir.Constant(i32, 0))
-            return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(i32, WIDTH), [0] * WIDTH))
+            return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(i32, LANES), [0] * LANES))
 
         def access(base: Any, offset: int, kind: Any) -> Any:
             return builder.inttoptr(builder.add(base, ir.Constant(i64, offset)), kind.as_pointer())
@@ -116,7 +115,7 @@ def pooled(
             value.align = size
             return value
 
-        def tile(n: int, x: Any, y: Any) -> None:
+        def tile(n: int) -> None:
             corners = [ir.Constant(i64, 0), x_pixel, x_row, builder.add(x_row, x_pixel)]
 
             def terms(at: list[Any], sums: list[Any]) -> list[Any]:
@@ -144,7 +143,7 @@ def pooled(
                 found[i] = value, place
             for i, (value, place) in enumerate(found):
                 kept = builder.or_(builder.fcmp_unordered(">", value, zero), spread(linear))
-                place = builder.select(kept, place, ir.Constant(whole, [65535] * WIDTH))
+                place = builder.select(kept, place, ir.Constant(whole, [65535] * LANES))
                 at = builder.add(y, ir.Constant(i64, i * LANES * size))
                 builder.store(builder.select(kept, value, zero), access(at, 0, vector)).align = size
                 builder.store(place, access(builder.add(at, places), 0, whole)).align = size
@@ -155,9 +154,7 @@ def pooled(
             block = builder.append_basic_block(f"pooled_{n}")
             switch.add_case(ir.Constant(i64, n), block)
             builder.position_at_end(block)
-            with cgutils.for_range(builder, ir.Constant(i64, LANES // WIDTH)) as part:
-                step = builder.mul(part.index, ir.Constant(i64, VECTOR_BYTES))
-                tile(n, builder.add(x, step), builder.add(y, step))
+            tile(n)
             builder.branch(end)
         builder.position_at_end(end)
         return context.get_dummy_value()

@@ -11,9 +11,9 @@ where the input has a gradient too, the operations are those of lanewise.py, sin
 
 from __future__ import annotations
 
-from ._dots import CHANNELS, pooled
+from ._dots import CHANNELS, LANES, pooled
 from ._jit import kernel
-from ._lanes import LANES, MASKS_ARE_FREE
+from ._lanes import MASKS_ARE_FREE
 from ._memory import address, stack_array, transpose
 from ._parallel import run
 from ._windows import CHUNKS, bands
