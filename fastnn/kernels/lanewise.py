@@ -84,6 +84,8 @@ def lanewise_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
     c, k = w.shape[2:]
     images, rows, columns, _ = y.shape
     group, band = chunk // cut, chunk % cut
+    n = group * WIDTH
+    count = min(WIDTH, images - n)
     memory = stack_array(x, ROOM)
     columns_at, tiles, sums, biases, places_row, outputs = _fixed(c, k, columns)
     row, side = (WINDOW * columns + TAPS - 1) * c, columns * k
@@ -97,65 +99,59 @@ def lanewise_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
         for channel in range(c):
             lane_weights(address(w, channel * k + k0), c * k, k - k0,
                          address(memory, ((k0 // WIDTH * SIDE * c + channel) * SIDE) * WIDTH), c * SIDE)  # fmt: skip
-    for n in range(group * LANES, min((group + 1) * LANES, images), WIDTH):
-        count = min(WIDTH, images - n)
-        for p0 in range(first, last, high):
-            end = min(p0 + high, last)
-            top, tall = WINDOW * p0 - padding[0], WINDOW * (end - p0) + TAPS - 1
-            for h in range(top, top + tall):
-                image_row(n, count, h, x, padding[1], (inputs + (h - top) * row) * WIDTH, row * WIDTH, memory, WIDTH)
-            windows = (end - p0) * columns
-            for window in range(windows):
-                p, q = window // columns, window % columns
-                for channel in range(c):
-                    z = address(memory, (columns_at + channel * (row // c) * SIDE) * WIDTH)
-                    if q == 0:
-                        lane_columns(address(memory, (inputs + WINDOW * p * row + channel) * WIDTH), row, c, row // c,
-                                     z)  # fmt: skip
-                    lane_tile(z + WINDOW * q * SIDE * BYTES,
-                              address(memory, (tiles + window % TILES * tile + channel * SIDE) * WIDTH),
-                              c * SIDE)  # fmt: skip
-                if window % TILES == TILES - 1 or window == windows - 1:
-                    before = window // TILES * TILES
-                    for k0 in range(0, k, WIDTH):
-                        pairs = min(WIDTH, k - k0) // OUTPUTS
-                        lane_products(pairs, c, address(memory, tiles * WIDTH),
-                                      address(memory, (tiles + (window - before) * tile) * WIDTH),
-                                      address(memory, k0 * SIDE * SIDE * c), address(memory, sums * WIDTH))  # fmt: skip
-                        lane_windows(pairs, address(memory, sums * WIDTH), address(memory, biases * WIDTH + k0),
-                                     rectify, address(memory, (outputs + before * k + k0) * WIDTH),
-                                     address(memory, (outputs + window * k + k0) * WIDTH), places * BYTES)  # fmt: skip
-            for p in range(p0, end):
-                source, to = (outputs + (p - p0) * side) * WIDTH, (n * rows + p) * side
-                transpose(x, side, count, address(memory, source), WIDTH, address(y, to), rows * side)
-                lane_places(count, side, source + places * WIDTH, places_row * WIDTH, to, rows * side, memory, index,
-                            WIDTH)  # fmt: skip
+    for p0 in range(first, last, high):
+        end = min(p0 + high, last)
+        top, tall = WINDOW * p0 - padding[0], WINDOW * (end - p0) + TAPS - 1
+        for h in range(top, top + tall):
+            image_row(n, count, h, x, padding[1], (inputs + (h - top) * row) * WIDTH, row * WIDTH, memory)
+        windows = (end - p0) * columns
+        for window in range(windows):
+            p, q = window // columns, window % columns
+            for channel in range(c):
+                z = address(memory, (columns_at + channel * (row // c) * SIDE) * WIDTH)
+                if q == 0:
+                    lane_columns(address(memory, (inputs + WINDOW * p * row + channel) * WIDTH), row, c, row // c,
+                                 z)  # fmt: skip
+                lane_tile(z + WINDOW * q * SIDE * BYTES,
+                          address(memory, (tiles + window % TILES * tile + channel * SIDE) * WIDTH),
+                          c * SIDE)  # fmt: skip
+            if window % TILES == TILES - 1 or window == windows - 1:
+                before = window // TILES * TILES
+                for k0 in range(0, k, WIDTH):
+                    pairs = min(WIDTH, k - k0) // OUTPUTS
+                    lane_products(pairs, c, address(memory, tiles * WIDTH),
+                                  address(memory, (tiles + (window - before) * tile) * WIDTH),
+                                  address(memory, k0 * SIDE * SIDE * c), address(memory, sums * WIDTH))  # fmt: skip
+                    lane_windows(pairs, address(memory, sums * WIDTH), address(memory, biases * WIDTH + k0),
+                                 rectify, address(memory, (outputs + before * k + k0) * WIDTH),
+                                 address(memory, (outputs + window * k + k0) * WIDTH), places * BYTES)  # fmt: skip
+        for p in range(p0, end):
+            source, to = (outputs + (p - p0) * side) * WIDTH, (n * rows + p) * side
+            transpose(x, side, count, address(memory, source), WIDTH, address(y, to), rows * side)
+            lane_places(count, side, source + places * WIDTH, places_row * WIDTH, to, rows * side, memory, index)
 
 
 @kernel
-def lane_places(count, side, source, spare, to, image, memory, index, lanes=LANES):
+def lane_places(count, side, source, spare, to, image, memory, index):
     """Write `side` places of `count` images, lanes of memory[source:], to index from `to` on, images `image` apart.
 
     Memory from `spare` on is overwritten.
     """
-    transpose(memory, side, count, address(memory, source), lanes, address(memory, spare), side)
+    transpose(memory, side, count, address(memory, source), WIDTH, address(memory, spare), side)
     for n in range(count):
         for i in range(0, side, LANES):
             store(index, to + n * image + i, side - i, narrowed(load(memory, spare + n * side + i, side - i), index))
 
 
 @kernel
-def image_row(n, count, h, x, left, to, row, memory, lanes=LANES):
-    """Write row h of `count` images from number n on, `left` zeros before it, to the `row` elements from `to` on.
-
-    lanes: images side by side in memory, of which those beyond `count` are 0.
-    """
+def image_row(n, count, h, x, left, to, row, memory):
+    """Write row h of `count` images from number n on, `left` zeros before it, to the `row` elements from `to` on."""
     _, height, width, c = x.shape
-    given, begin = max(0, min(width * c, row // lanes - left * c)), min(left * c * lanes, row)
-    if h < 0 or h >= height or count < lanes:
+    given, begin = max(0, min(width * c, row // WIDTH - left * c)), min(left * c * WIDTH, row)
+    if h < 0 or h >= height or count < WIDTH:
         memory[to : to + row] = 0
     memory[to : to + begin] = 0
-    memory[to + begin + given * lanes : to + row] = 0
+    memory[to + begin + given * WIDTH : to + row] = 0
     if 0 <= h < height:
         transpose(x, count, given, address(x, (n * height + h) * width * c), height * width * c,
-                  address(memory, to + begin), lanes)  # fmt: skip
+                  address(memory, to + begin), WIDTH)  # fmt: skip
