@@ -46,7 +46,8 @@ from ._lanewise import (
 from ._memory import address, stack_array, transpose
 
 ROOM = 65536  # elements on the stack
-LIGHT, MANY = (16, 12) if MASKS_ARE_FREE else (4, 16)  # channels times outputs from which, channels to which it pays
+# Channels times outputs from which it pays, and channels to which.
+LIGHT, MANY = (16, 12) if MASKS_ARE_FREE else (32, 16)
 
 
 @kernel
