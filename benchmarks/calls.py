@@ -47,10 +47,8 @@ def pooled_call(operation: str, shape: Conv, inside: bool) -> Call | None:
     """A pass of a convolution with bias, 2x2 max pooling and ReLU; None where this CPU has none for the shape."""
     x, half, padding = (shape.n, shape.pixels, shape.pixels, shape.c), shape.outputs // 2, (shape.padding,) * 2
     w, y = (shape.size, shape.size, shape.c, shape.k), (shape.n, half, half, shape.k)
-    lanes = kernels.conv2d_pool_lanes(w, y, 4, inside)
-    index = np.random.default_rng(4).integers(0, 5, (-(-shape.n // lanes), *y[1:], lanes)).astype(np.uint16)
-    if lanes == 1:
-        index[index == 4] = 2**16 - 1
+    index = np.random.default_rng(4).integers(0, 5, y).astype(np.uint16)
+    index[index == 4] = 2**16 - 1  # cut off by ReLU
     size = kernels.conv2d_pool_scratch_size(x, w, y, 4, inside)
     if size <= 0:
         return None

@@ -113,8 +113,7 @@ class _ConvPool(Layer):
             for layer in self._layers:
                 y = layer.forward_checked(y, y)
             return y
-        lanes = self._conv.pooled_lanes(shape, x.itemsize, inner)
-        self._index = self._indices.take((-(-len(x) // lanes), *shape[1:], lanes), np.dtype(np.uint16))
+        self._index = self._indices.take(shape, np.dtype(np.uint16))
         y = self._outputs.take(shape, x.dtype)
         self._conv.pooled_forward(x, self._rectify, self._scratch_size, self._index, y)
         return y
@@ -131,7 +130,7 @@ class _ConvPool(Layer):
         if self._scratch_size > 0 or not self._needs_input_gradient:
             return self._conv.pooled_gradients(x, self._index, dy, self._scratch_size)
         dz = self._gradients.take((len(x), *self._conv.output_shape(x.shape[1:])), x.dtype)
-        self._pool.spread(self._index.reshape(dy.shape), dy, dz)
+        self._pool.spread(self._index, dy, dz)
         return self._conv.product_gradients(x, dz)
 
 

@@ -212,29 +212,18 @@ def max_pool2d_backward(index, dy, size, stride, padding, dx):
                 dx[n, i, j, c] += dy[n, p, q, c]
 
 
-def conv2d_pool_lanes(w_shape, y_shape, itemsize, inner):
-    return 1 if inner else 16
-
-
 def conv2d_pool_scratch_size(x_shape, w_shape, y_shape, itemsize, inner):
     return 0
 
 
 def conv2d_pool_forward(x, w, b, padding, rectify, scratch, index, y):
     n, p, q, k = y.shape
-    lanes = index.shape[4]
-    images = np.zeros((lanes * len(index), *x.shape[1:]))
-    images[:n] = x
-    outputs, largest = np.empty((len(images), 2 * p, 2 * q, k)), np.empty((len(images), p, q, k))
-    conv2d_forward(images, w, b, (1, 1), padding, (1, 1), 1, 0, 0, None, outputs)
-    place = np.empty(largest.shape, int)
-    max_pool2d_forward(outputs, (2, 2), (2, 2), (0, 0), place, largest)
-    for at in np.ndindex(largest.shape):
-        group, lane = divmod(at[0], lanes)
-        number = 0 if rectify and largest[at] <= 0 else 1 + place[at]
-        index[(group, *at[1:], lane)] = number if lanes > 1 else (number - 1) % 2**16
-        if at[0] < n:
-            y[at] = 0 if rectify and largest[at] <= 0 else largest[at]
+    outputs = np.empty((n, 2 * p, 2 * q, k))
+    conv2d_forward(x, w, b, (1, 1), padding, (1, 1), 1, 0, 0, None, outputs)
+    max_pool2d_forward(outputs, (2, 2), (2, 2), (0, 0), index, y)
+    if rectify:
+        index[y <= 0] = 2**16 - 1
+        y[y <= 0] = 0
 
 
 def conv2d_pool_weight_gradient(x, index, dy, padding, scratch, dw, db):
@@ -247,13 +236,10 @@ def conv2d_pool_input_gradient(index, dy, w, padding, scratch, dx):
 
 def _pooled_outputs_gradient(index, dy):
     n, p, q, k = dy.shape
-    lanes = index.shape[4]
     dz = np.zeros((n, 2 * p, 2 * q, k))
     for at in np.ndindex(dy.shape):
-        group, lane = divmod(at[0], lanes)
-        place = int(index[(group, *at[1:], lane)])
-        place = place - 1 if lanes > 1 else place if place < 4 else -1
-        if place >= 0:
+        place = int(index[at])
+        if place < 4:
             dz[at[0], 2 * at[1] + place // 2, 2 * at[2] + place % 2, at[3]] = dy[at]
     return dz
 

@@ -9,28 +9,23 @@ from checks.memory import guarded_end, guarded_start
 from hypothesis import given
 
 from fastnn import kernels, reference
-from fastnn.kernels import pooled as own
-from fastnn.kernels._lanes import MASKS_ARE_FREE
+from fastnn.kernels._picked import HAS_PICKS
+from fastnn.kernels._simd import VECTOR_BYTES
 from fastnn.kernels.lanewise import is_lanewise
+from fastnn.kernels.picked import is_picked
 
 LARGE = [
     pooled.PooledCase(64, (28, 28), 1, 6, (5, 5), padding=(2, 2), after=(2, 2)),
     pooled.PooledCase(70, (28, 28), 1, 32, (3, 3), padding=(1, 1), after=(1, 1)),
     pooled.PooledCase(33, (32, 32), 3, 16, (5, 5), rectify=False),
+    pooled.PooledCase(17, (30, 28), 2, 70, (5, 5)),  # more places than one go has room for
 ]
 ACCURATE = [
     pooled.PooledCase(64, (14, 14), 12, 16, (5, 5), bias=False),
     pooled.PooledCase(64, (28, 28), 1, 16, (5, 5), bias=False),
 ]
-SINGLE = pytest.mark.skipif(not MASKS_ARE_FREE, reason="their sums need the registers of AVX-512")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _as_with_avx512():
-    """Without it, several channels are not worth it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(own, "FEW", 4)
-        yield
+SINGLE = pytest.mark.skipif(VECTOR_BYTES < 32, reason="their vectors have 8 numbers and more")
+PICKED = pytest.mark.skipif(not HAS_PICKS, reason="only AVX has the instruction that picks")
 
 
 @pytest.mark.parametrize("place", [guarded_end, guarded_start])
@@ -66,15 +61,15 @@ def test_winograd_with_images_as_lanes(case, place):
     pooled.check_outputs(kernels, case, place)
 
 
-@SINGLE
+@PICKED
 @pytest.mark.parametrize("place", [guarded_end, guarded_start])
 @pytest.mark.parametrize("case", pooled.PICKED_EXAMPLES, ids=str)
 def test_outputs_as_lanes(case, place):
-    assert kernels.conv2d_pool_lanes((3, 3, case.c, case.k), (case.n, *case.outputs, case.k), 4, False) == 1
+    assert is_picked.py_func((3, 3, case.c, case.k), case.outputs[1], 4)
     pooled.check_picked(kernels, case, place, oracle=reference)
 
 
-@SINGLE
+@PICKED
 @given(pooled.picked_cases())
 def test_outputs_as_lanes_of_any_shape(case):
     pooled.check_picked(kernels, case)
@@ -86,18 +81,18 @@ def test_images_as_lanes_are_accurate(case):
     x, w, b, dy = case.arrays()
     results = []
     for ops, dtype in ((kernels, "float32"), (reference, "float64")):
-        index, y = blank((*dy.shape, 1), "uint16"), blank(dy.shape, dtype)
+        index, y = blank(dy.shape, "uint16"), blank(dy.shape, dtype)
         given = (a.astype(dtype) for a in (x, w, b))
         ops.conv2d_pool_forward(*given, (0, 0), False, blank(0, dtype), index, y)
         results.append(y)
     assert np.abs(results[0] - results[1]).max() < 2e-6 * np.abs(results[1]).max()
 
 
-@SINGLE
+@PICKED
 def test_outputs_as_lanes_keep_what_is_not_finite():
     x, w, b, dy = pooled.PICKED_EXAMPLES[0].arrays()
     x[1, 4, 4, 0] = np.nan
-    index, y = blank((*dy.shape, 1), "uint16"), blank(dy.shape, "float32")
+    index, y = blank(dy.shape, "uint16"), blank(dy.shape, "float32")
     kernels.conv2d_pool_forward(x, w, b, (1, 1), True, blank(0, "float32"), index, y)
     assert np.isnan(y[1, 1:3, 1:3]).all()
     assert (index[1, 1:3, 1:3] < 4).all()
@@ -105,24 +100,21 @@ def test_outputs_as_lanes_keep_what_is_not_finite():
 
 
 @SINGLE
-@pytest.mark.parametrize("inner", [True, False])
-def test_images_as_lanes_keep_what_is_not_finite(inner):
+def test_images_as_lanes_keep_what_is_not_finite():
     x, w, b, dy = pooled.LANEWISE_EXAMPLES[1].arrays()
     x[1, 5, 6, 3] = np.nan
-    index = blank((*dy.shape, 1) if inner else (4, *dy.shape[1:], 16), "uint16")
-    y = blank(dy.shape, "float32")
+    index, y = blank(dy.shape, "uint16"), blank(dy.shape, "float32")
     kernels.conv2d_pool_forward(x, w, b, (0, 0), True, blank(0, "float32"), index, y)
     assert np.isnan(y[1, 1:3, 1:4]).all()
     assert np.isfinite(y[0]).all()
-    found = index[1, 1:3, 1:4] if inner else index[0, 1:3, 1:4, :, 1] - np.uint16(1)
-    assert (found < 4).all()
+    assert (index[1, 1:3, 1:4] < 4).all()
 
 
 def test_what_is_not_finite_in_an_image_is_not_lost():
     x, w, b, dy = pooled.WINOGRAD_EXAMPLES[0].arrays()
     x[1, 5, 6, 7], x[2, 13, 13, 0] = np.nan, -np.inf
     scratch = blank(kernels.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, True), "float32")
-    index, y = blank((*dy.shape, 1), "uint16"), blank(dy.shape, "float32")
+    index, y = blank(dy.shape, "uint16"), blank(dy.shape, "float32")
     kernels.conv2d_pool_forward(x, w, b, (1, 1), True, scratch, index, y)
     assert np.isnan(y[1, 2:4, 2:4]).all()
     assert np.isnan(y[2, 6, 6]).all()
@@ -141,11 +133,10 @@ def test_large_images_equal_the_reference(case):
 
 
 def threaded_outputs():
-    own.FEW, outputs = 4, []  # in a process of its own
+    outputs = []
     for case in LARGE:
         x, w, b, dy = case.arrays()
-        lanes = kernels.conv2d_pool_lanes(w.shape, dy.shape, 4, False)
-        index = blank((-(-case.n // lanes), *dy.shape[1:], lanes), "uint16")
+        index = blank(dy.shape, "uint16")
         scratch = blank(kernels.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, False), "float32")
         outputs += run(kernels.conv2d_pool_forward, x, w, b, case.padding, case.rectify, scratch, index,
                        blank(dy.shape, "float32"), outputs=2)  # fmt: skip
@@ -157,7 +148,7 @@ def threaded_outputs():
 
 
 def inner_outputs(case):
-    """What all three operations of an inner layer write; without AVX-512 some shapes have none."""
+    """What all three operations of an inner layer write; without AVX some shapes have none."""
     x, w, b, dy = case.arrays()
     size = kernels.conv2d_pool_scratch_size(x.shape, w.shape, dy.shape, 4, True)
     if size <= 0:
@@ -165,7 +156,7 @@ def inner_outputs(case):
     scratch = blank(size, "float32")
     blanks = [blank(a.shape, "float32") for a in (dy, w, b, x)]
     index, y = run(kernels.conv2d_pool_forward, x, w, b, case.padding, case.rectify, scratch,
-                   blank((*dy.shape, 1), "uint16"), blanks[0], outputs=3)[1:]  # fmt: skip
+                   blank(dy.shape, "uint16"), blanks[0], outputs=3)[1:]  # fmt: skip
     gradients = run(kernels.conv2d_pool_weight_gradient, x, index, dy, case.padding, scratch, *blanks[1:3], outputs=3)
     dx = run(kernels.conv2d_pool_input_gradient, index, dy, w, case.padding, scratch, blanks[3], outputs=2)
     return [index, y, *gradients[1:], dx[1]]
@@ -178,12 +169,12 @@ def test_same_bits_for_any_number_of_threads():
 @pytest.mark.parametrize(
     ("x", "w", "itemsize"),
     [
-        ((15, 28, 28, 1), (5, 5, 1, 6), 4),  # fewer images than lanes
+        ((3, 28, 28, 1), (5, 5, 1, 6), 4),  # fewer images than lanes
         ((64, 28, 28, 1), (5, 5, 1, 6), 8),
         ((64, 28, 28, 1), (5, 5, 1, 2), 4),  # no tiles for that few outputs
         ((64, 28, 28, 3), (2, 2, 3, 6), 4),  # nor taps
         ((64, 28, 28, 16), (3, 3, 16, 32), 4),
-        ((64, 32, 32, 3), (5, 5, 3, 64), 4),  # more sums than the stack has room for
+        ((64, 32, 32, 3), (5, 5, 3, 512), 4),  # more sums than the stack has room for
         ((64, 224, 224, 3), (3, 3, 3, 32), 4),  # rows too long
     ],
 )

@@ -135,8 +135,7 @@ def _pooled_operation(name: str, arrays: list[Array], traffic: int) -> Operation
     }[name]
     (n, p, q, k), c = y.shape, w.shape[2]
     flops, outputs = 8.0 * y.size * w.size / k, (n, 2 * p, 2 * q, k)
-    inner = any(a.dtype == np.uint16 and a.shape[-1] == 1 for a in arrays)
-    if inner and is_winograd.py_func(outputs, w.shape, (1, 1), (1, 1), 1):
+    if is_winograd.py_func(outputs, w.shape, (1, 1), (1, 1), 1):
         tiled = arrays[-1].shape if name == "conv2d_pool_input_gradient" else outputs
         return Operation(name, f"{name.replace('_pool', '')} {_width(c, k)}", flops, traffic, _tiles_fill(tiled))
     return Operation(name, f"{name} {'image' if c < 6 else 'few'}", flops, traffic)
@@ -281,10 +280,9 @@ def _pooled(c: int, k: int, pixels: int, seconds: Callable[[Callable[[], object]
     ops: Any = kernels
     size = ops.conv2d_pool_scratch_size(x.shape, w.shape, y.shape, x.itemsize, inner)
     outputs = (len(x), 2 * y.shape[1], 2 * y.shape[2], k)
-    if size < 0 or (inner and is_winograd.py_func(outputs, w.shape, (1, 1), (1, 1), 1)):
+    if size < 0 or is_winograd.py_func(outputs, w.shape, (1, 1), (1, 1), 1):
         return {}  # Winograd's are those without pooling
-    images = ops.conv2d_pool_lanes(w.shape, y.shape, x.itemsize, inner)
-    index, scratch = np.empty((32 // images, *y.shape[1:], images), np.uint16), np.empty(size, np.float32)
+    index, scratch = np.empty(y.shape, np.uint16), np.empty(size, np.float32)
     dw, dx = np.empty_like(w), np.empty_like(x)
     flops = 8.0 * y.size * w.size / k
     forward = seconds(lambda: kernels.conv2d_pool_forward(x, w, none, (1, 1), True, scratch, index, y))

@@ -66,7 +66,6 @@ from .pool import (
 from .pooled import (
     conv2d_pool_forward,
     conv2d_pool_input_gradient,
-    conv2d_pool_lanes,
     conv2d_pool_scratch_size,
     conv2d_pool_weight_gradient,
 )
@@ -96,7 +95,6 @@ __all__ = [
     "conv2d_input_gradient",
     "conv2d_pool_forward",
     "conv2d_pool_input_gradient",
-    "conv2d_pool_lanes",
     "conv2d_pool_scratch_size",
     "conv2d_pool_weight_gradient",
     "conv2d_scratch_size",

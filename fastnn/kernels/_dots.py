@@ -1,9 +1,6 @@
-"""Two more register tiles, whose lanes are images: `pooled`, for pooled products, and `chosen`, for their gradient.
+"""A register tile whose lanes are images, for products that are pooled: a window of 2x2 reads the same weights.
 
-`_simd.py`'s tile multiplies one number with a vector. Where lanes are images, a weight gradient is a sum of products of
-vectors with vectors, and the last sum, over the lanes, can wait. A window of 2x2 products, which read the same weights,
-is pooled before any of them is stored. One of its four outputs has a gradient, in each image another: its pixels are
-selected lane by lane, two instructions of any port for three multiply-adds less.
+`_simd.py`'s tile multiplies one number with a vector, and stores all that it computes.
 """
 
 from __future__ import annotations
@@ -16,12 +13,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._lanes import LANES, MASKS_ARE_FREE
+from ._simd import MAX_ACCUMULATORS, VECTOR_BYTES
 
-# `chosen` has tiles of LEAST..TAPS taps and LEAST_OUTPUTS..OUTPUTS outputs, `pooled` of LEAST..CHANNELS channels: 24
-# sums, 4 pixels and a weight in the 32 registers of AVX-512. All numbers from the least on are sums of these.
-LEAST, TAPS, CHANNELS = 3, 5, 6
-LEAST_OUTPUTS, OUTPUTS = (2, 3) if MASKS_ARE_FREE else (1, 1)
+LANES = VECTOR_BYTES // 4  # images
+# Channels of a tile: 24 sums, 4 pixels and a weight in 32 registers, or 12 sums in 16. All numbers from the least on
+# are sums of these.
+LEAST_CHANNELS, CHANNELS = (3, 6) if MAX_ACCUMULATORS >= 24 else (2, 3)
 
 
 def double_sum(
@@ -76,102 +73,26 @@ def largest(builder: Any, values: list[Any], places: Any, first: int) -> tuple[A
 
 
 @intrinsic
-def chosen(
-    typingctx: Any, like: Any, places: Any, taps: Any, outputs: Any, outer: Any, inner: Any, x: Any, x_row: Any,
-    index: Any, dy: Any, dy_row: Any, dy_step: Any, c: Any, c_row: Any,
-) -> Any:  # fmt: skip
-    """C[t, k] += sum_o sum_i X[t] * dy[o*dy_row + i*dy_step + k], lane by lane: X is the pixel that index names there.
-
-    It names 1 to 4 of the 2x2 pixels at x + 2*o*x_row + 2*i + t, and index lies like dy.
-    x, index, dy, c: addresses; outer, inner > 0; strides in elements of LANES numbers.
-    """
-
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        _, _, taps, outputs, outer, inner, x, x_row, index, dy, dy_row, dy_step, c, c_row = values
-        i64 = ir.IntType(64)
-        size, place_size = like.dtype.bitwidth // 8, places.dtype.bitwidth // 8
-        vector = ir.VectorType(context.get_value_type(like.dtype), LANES)
-        place_type = ir.VectorType(context.get_value_type(places.dtype), LANES)
-
-        def times(value: Any, factor: int) -> Any:
-            return builder.mul(value, ir.Constant(i64, factor))
-
-        x_row, c_row = (times(v, LANES * size) for v in (x_row, c_row))
-        fma = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{LANES}f{8 * size}"
-        )
-
-        def pointer(base: Any, offset: Any, kind: Any) -> Any:
-            return builder.inttoptr(builder.add(base, offset), kind.as_pointer())
-
-        def load(base: Any, offset: Any, kind: Any = vector) -> Any:
-            value = builder.load(pointer(base, offset, kind))
-            value.align = size if kind is vector else place_size
-            return value
-
-        def tile(m: int, n: int) -> None:
-            lines = [builder.add(c, times(c_row, t)) for t in range(m)]
-            at_output = [ir.Constant(i64, k * LANES * size) for k in range(n)]
-            sums = [load(lines[t], at) for t in range(m) for at in at_output]
-            steps = [ir.Constant(i64, t * LANES * size) for t in range(m + 1)]
-
-            def terms(at: list[Any], sums: list[Any]) -> list[Any]:
-                upper, lower = ([load(builder.add(at[0], row), step) for step in steps] for row in (nothing, x_row))
-                found = []
-                for k in range(n):
-                    place = load(at[2], ir.Constant(i64, k * LANES * place_size), place_type)
-                    value = load(at[1], at_output[k])
-                    below = builder.icmp_unsigned(">", place, ir.Constant(place_type, [2] * LANES))
-                    odd = builder.and_(place, ir.Constant(place_type, [1] * LANES))
-                    right = builder.icmp_signed("==", odd, ir.Constant(place_type, [0] * LANES))
-                    row = [builder.select(below, low, up) for up, low in zip(upper, lower, strict=True)]
-                    picked = [builder.select(right, row[t + 1], row[t]) for t in range(m)]
-                    found.append([builder.call(fma, [picked[t], value, sums[t * n + k]]) for t in range(m)])
-                return [found[k][t] for t in range(m) for k in range(n)]
-
-            nothing = ir.Constant(i64, 0)
-            pointers = [(x, ir.Constant(i64, 2 * LANES * size), times(x_row, 2))]
-            for start, each in ((dy, LANES * size), (index, LANES * place_size)):
-                pointers.append((start, times(dy_step, each), times(dy_row, each)))
-            new = double_sum(builder, outer, inner, pointers, sums, terms)
-            for number, value in enumerate(new):
-                builder.store(value, pointer(lines[number // n], at_output[number % n], vector)).align = size
-
-        end = builder.append_basic_block("end")
-        switch = builder.switch(builder.add(times(taps, OUTPUTS + 1), outputs), end)
-        for m in range(LEAST, TAPS + 1):
-            for n in range(LEAST_OUTPUTS, OUTPUTS + 1):
-                block = builder.append_basic_block(f"chosen_{m}x{n}")
-                switch.add_case(ir.Constant(i64, m * (OUTPUTS + 1) + n), block)
-                builder.position_at_end(block)
-                tile(m, n)
-                builder.branch(end)
-        builder.position_at_end(end)
-        return context.get_dummy_value()
-
-    return types.void(like, places, *[types.intp] * 12), codegen
-
-
-@intrinsic
 def pooled(
-    typingctx: Any, like: Any, places: Any, channels: Any, outer: Any, inner: Any, x: Any, x_row: Any, x_pixel: Any,
-    w: Any, w_row: Any, bias: Any, rectify: Any, y: Any, index: Any,
+    typingctx: Any, like: Any, channels: Any, outer: Any, inner: Any, x: Any, x_row: Any, x_pixel: Any,
+    w: Any, w_row: Any, bias: Any, rectify: Any, y: Any, places: Any,
 ) -> Any:  # fmt: skip
-    """y[k] = f(the largest of 2x2 products + bias[k]) for k < channels; index[k]: which it is, 1 to 4, or 0: cut off.
+    """y[k] = f(the largest of 2x2 products + bias[k]) for k < channels; `places` bytes further on which it is.
+
+    That is 0 to 3 in the 32 bits of a lane, or 65535: cut off.
 
     A product: sum_o sum_i x[o*x_row + i] * w[(o*inner + i)*w_row + k], at x, x_pixel and x_row after it, and both.
-    x, w, bias (0: none), y, index: addresses; x_row, x_pixel: in elements of LANES numbers; f(y) = max(0, y) with
+    x, w, bias (0: none), y: addresses; x_row, x_pixel: in elements of LANES numbers; f(y) = max(0, y) with
     `rectify`.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        _, _, channels, outer, inner, x, x_row, x_pixel, w, w_row, bias, rectify, y, index = values
+        _, channels, outer, inner, x, x_row, x_pixel, w, w_row, bias, rectify, y, places = values
         i64, i32 = ir.IntType(64), ir.IntType(32)
         size = like.dtype.bitwidth // 8
         scalar = context.get_value_type(like.dtype)
         vector = ir.VectorType(scalar, LANES)
-        place_type = ir.VectorType(context.get_value_type(places.dtype), LANES)
-        place_size = places.dtype.bitwidth // 8
+        whole = ir.VectorType(i32, LANES)
         x_row, x_pixel = (builder.mul(v, ir.Constant(i64, LANES * size)) for v in (x_row, x_pixel))
         w_row = builder.mul(w_row, ir.Constant(i64, size))
         fma = cgutils.get_or_insert_function(
@@ -198,13 +119,16 @@ def pooled(
             corners = [ir.Constant(i64, 0), x_pixel, x_row, builder.add(x_row, x_pixel)]
 
             def terms(at: list[Any], sums: list[Any]) -> list[Any]:
-                pixels = [load(builder.add(at[0], corner), 0, vector) for corner in corners]
                 weights = [spread(load(at[1], channel * size, scalar)) for channel in range(n)]
-                return [builder.call(fma, [weights[i // 4], pixels[i % 4], sums[i]]) for i in range(4 * n)]
+                columns = []  # one pixel after another: four at once would be one too many for 16 registers
+                for i, corner in enumerate(corners):
+                    pixel = load(builder.add(at[0], corner), 0, vector)
+                    columns.append([builder.call(fma, [w, pixel, sums[4 * j + i]]) for j, w in enumerate(weights)])
+                return [columns[i % 4][i // 4] for i in range(4 * n)]
 
             pointers = [(x, ir.Constant(i64, LANES * size), x_row), (w, w_row, builder.mul(w_row, inner))]
             new = double_sum(builder, outer, inner, pointers, [zero] * (4 * n), terms)
-            found = [largest(builder, new[4 * channel : 4 * channel + 4], place_type, 1) for channel in range(n)]
+            found = [largest(builder, new[4 * channel : 4 * channel + 4], whole, 0) for channel in range(n)]
             plain = builder.block
             biased, ready = builder.append_basic_block("biased"), builder.append_basic_block("ready")
             builder.cbranch(has_bias, biased, ready)
@@ -219,13 +143,14 @@ def pooled(
                 found[i] = value, place
             for i, (value, place) in enumerate(found):
                 kept = builder.or_(builder.fcmp_unordered(">", value, zero), spread(linear))
-                place = builder.select(kept, place, ir.Constant(place_type, [0] * LANES))
-                builder.store(builder.select(kept, value, zero), access(y, i * LANES * size, vector)).align = size
-                builder.store(place, access(index, i * LANES * place_size, place_type)).align = place_size
+                place = builder.select(kept, place, ir.Constant(whole, [65535] * LANES))
+                at = builder.add(y, ir.Constant(i64, i * LANES * size))
+                builder.store(builder.select(kept, value, zero), access(at, 0, vector)).align = size
+                builder.store(place, access(builder.add(at, places), 0, whole)).align = size
 
         end = builder.append_basic_block("end")
         switch = builder.switch(channels, end)
-        for n in range(LEAST, CHANNELS + 1):
+        for n in range(LEAST_CHANNELS, CHANNELS + 1):
             block = builder.append_basic_block(f"pooled_{n}")
             switch.add_case(ir.Constant(i64, n), block)
             builder.position_at_end(block)
@@ -234,4 +159,4 @@ def pooled(
         builder.position_at_end(end)
         return context.get_dummy_value()
 
-    return types.void(like, places, *[types.intp] * 12), codegen
+    return types.void(like, *[types.intp] * 12), codegen

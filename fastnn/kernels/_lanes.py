@@ -216,17 +216,6 @@ def where_equal(typingctx: Any, place: Any, wanted: Any, value: Any) -> Any:
     return value(place, place, value), codegen
 
 
-@intrinsic
-def where_some(typingctx: Any, place: Any, value: Any) -> Any:
-    """Return `value` in the lanes where the integer `place` is not 0, else 0."""
-
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        some = builder.icmp_signed("!=", values[0], context.get_constant_null(place))
-        return builder.select(some, values[1], context.get_constant_null(value))
-
-    return value(place, value), codegen
-
-
 def _pointer(context: Any, builder: Any, array: Any, packed: Any, at: Any, lanes: Lanes) -> Any:
     data = context.make_array(array)(context, builder, packed).data
     return builder.bitcast(builder.gep(data, [at]), context.get_value_type(lanes).as_pointer())

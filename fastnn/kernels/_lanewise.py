@@ -1,6 +1,6 @@
 """Winograd's F(2x2, 5x5) with images as lanes: transforms, and products whose 2x2 outputs are pooled in registers.
 
-36 products instead of 100, and a tile of outputs is a window. Vectors have LANES images, those of weights LANES
+36 products instead of 100, and a tile of outputs is a window. Vectors have WIDTH images, those of weights WIDTH
 outputs; a tile of inputs lies as (6 columns, C, 6 rows) vectors, its weights too.
 """
 
@@ -13,14 +13,17 @@ from numba import types
 from numba.extending import intrinsic
 
 from ._dots import largest
-from ._lanes import LANES
+from ._lanes import LANES, Lanes
+from ._simd import MAX_ACCUMULATORS, VECTOR_BYTES
 from ._single import Vectors
 from ._transforms import INPUT, OUTPUT, WEIGHTS, matrices, transformed
 
 TAPS, SIDE, WINDOW = 5, 6, 2  # of weights, inputs and outputs, along both axes
-TILES, OUTPUTS = 2, 2  # that lane_products takes at once: 24 sums
+WIDTH = min(LANES, VECTOR_BYTES // 4)  # of a vector
+TILES, OUTPUTS = 2, 2  # that lane_products takes at once
+ROWS = 6 if MAX_ACCUMULATORS >= 24 else 3  # of their sums at once: 24 or 12
 FOUR, PART = TILES * OUTPUTS, TILES * OUTPUTS * WINDOW
-BYTES = 4 * LANES
+BYTES = 4 * WIDTH
 _MATRICES = matrices(WINDOW, TAPS)
 _I64 = ir.IntType(64)
 
@@ -31,14 +34,14 @@ def _times(builder: Any, value: Any, number: int) -> Any:
 
 @intrinsic
 def lane_weights(typingctx: Any, w: Any, w_tap: Any, count: Any, u: Any, u_column: Any) -> Any:
-    """Transform the 5x5 weights at w, w_tap apart, of one channel and `count` outputs, up to LANES.
+    """Transform the 5x5 weights at w, w_tap apart, of one channel and `count` outputs, up to WIDTH.
 
     w, u: addresses; w_tap: elements, u_column: vectors between columns of u.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         w, w_tap, count, u, u_column = values
-        emit, matrices = Vectors(builder, LANES), _MATRICES[WEIGHTS]
+        emit, matrices = Vectors(builder, WIDTH), _MATRICES[WEIGHTS]
         mask = emit.mask(count)
         taps = [[emit.load(builder.add(w, _times(builder, w_tap, 4 * (r * TAPS + s))), mask) for r in range(TAPS)]
                 for s in range(TAPS)]  # fmt: skip
@@ -58,7 +61,7 @@ def lane_columns(typingctx: Any, x: Any, x_row: Any, x_column: Any, wide: Any, z
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         x, x_row, x_column, wide, z = values
-        emit = Vectors(builder, LANES)
+        emit = Vectors(builder, WIDTH)
         x_row = _times(builder, x_row, BYTES)
         (pixel, to), again = emit.loop("columns", wide, [x, z])
         places = [pixel]
@@ -79,7 +82,7 @@ def lane_tile(typingctx: Any, z: Any, v: Any, v_column: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         z, v, v_column = values
-        emit = Vectors(builder, LANES)
+        emit = Vectors(builder, WIDTH)
         columns = [builder.add(v, _times(builder, v_column, j * BYTES)) for j in range(SIDE)]
         for i in range(SIDE):
             row = [emit.load(builder.add(z, emit.const((j * SIDE + i) * BYTES))) for j in range(SIDE)]
@@ -99,21 +102,27 @@ def lane_products(typingctx: Any, pairs: Any, c: Any, v0: Any, v1: Any, u: Any, 
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         pairs, c, v0, v1, u, sums = values
-        emit, matrices = Vectors(builder, LANES), _MATRICES[OUTPUT]
+        emit, matrices = Vectors(builder, WIDTH), _MATRICES[OUTPUT]
         column, part = _times(builder, c, SIDE * BYTES), PART * BYTES
         (to, *at), next_column = emit.loop("column", emit.const(SIDE), [sums, v0, v1, u])
         (line, weights), next_pair = emit.loop("pair", pairs, [to, at[TILES]])
-        held, next_channel = emit.loop("channel", c, [*at[:TILES], weights, *[emit.splat(0.0)] * (FOUR * SIDE)])
-        pointers, totals = held[: TILES + 1], held[TILES + 1 :]
-        rows = [emit.const(i * BYTES) for i in range(SIDE)]
-        tiles = [[emit.load(builder.add(tile, row)) for row in rows] for tile in pointers[:TILES]]
-        for i in range(SIDE):
-            for k in range(OUTPUTS):
-                weight = emit.spread(builder.add(pointers[TILES], emit.const(i * BYTES + 4 * k)))
-                for tile in range(TILES):
-                    n = (tile * OUTPUTS + k) * SIDE + i
-                    totals[n] = emit.fma(weight, tiles[tile][i], totals[n])
-        next_channel(*[builder.add(pointer, emit.const(SIDE * BYTES)) for pointer in pointers], *totals)
+        totals: list[Any] = [None] * (FOUR * SIDE)
+        for top in range(0, SIDE, ROWS):
+            rows, zeros = range(top, top + ROWS), [emit.splat(0.0)] * (FOUR * ROWS)
+            some = [n * SIDE + i for n in range(FOUR) for i in rows]
+            held, next_channel = emit.loop("channel", c, [*at[:TILES], weights, *zeros])
+            pointers = held[: TILES + 1]
+            for n, total in zip(some, held[TILES + 1 :], strict=True):
+                totals[n] = total
+            tiles = [[emit.load(builder.add(tile, emit.const(i * BYTES))) for i in rows] for tile in pointers[:TILES]]
+            for i in rows:
+                for k in range(OUTPUTS):
+                    weight = emit.spread(builder.add(pointers[TILES], emit.const(i * BYTES + 4 * k)))
+                    for tile in range(TILES):
+                        n = (tile * OUTPUTS + k) * SIDE + i
+                        totals[n] = emit.fma(weight, tiles[tile][i - top], totals[n])
+            further = [builder.add(pointer, emit.const(SIDE * BYTES)) for pointer in pointers]
+            next_channel(*further, *[totals[n] for n in some])
         for n in range(FOUR):
             for i, value in enumerate(transformed(emit, matrices, totals[n * SIDE : (n + 1) * SIDE])):
                 emit.store(value, builder.add(line, emit.const((n * WINDOW + i) * BYTES)))
@@ -135,8 +144,8 @@ def lane_windows(
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         pairs, sums, bias, rectify, y0, y1, places = values
-        emit, matrices = Vectors(builder, LANES), _MATRICES[OUTPUT]
-        whole = ir.VectorType(ir.IntType(32), LANES)
+        emit, matrices = Vectors(builder, WIDTH), _MATRICES[OUTPUT]
+        whole = ir.VectorType(ir.IntType(32), WIDTH)
         linear = emit.spread_mask(builder.icmp_signed("==", rectify, emit.const(0)))
         (line, shift, *to), again = emit.loop("pair", pairs, [sums, bias, y0, y1])
         for n in range(FOUR):
@@ -149,7 +158,7 @@ def lane_windows(
             best = builder.fadd(best, emit.spread(builder.add(shift, emit.const(4 * (n % OUTPUTS)))))
             kept = builder.or_(builder.fcmp_unordered(">", best, emit.splat(0.0)), linear)
             best = builder.select(kept, best, emit.splat(0.0))
-            place = builder.select(kept, place, ir.Constant(whole, [65535] * LANES))
+            place = builder.select(kept, place, ir.Constant(whole, [65535] * WIDTH))
             at = builder.add(to[n // OUTPUTS], emit.const(n % OUTPUTS * BYTES))
             emit.store(best, at)
             emit.store(builder.bitcast(place, emit.vector), builder.add(at, places))
@@ -161,11 +170,12 @@ def lane_windows(
 
 
 @intrinsic
-def narrowed(typingctx: Any, value: Any, more: Any) -> Any:
-    """Return the integers in the 32 bits of each lane, cut to those of `more`, plus `more`."""
+def narrowed(typingctx: Any, value: Any, like: Any) -> Any:
+    """Return the integers in the 32 bits of each lane, cut to those of the array `like`."""
+    lanes = Lanes(like.dtype)
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         bits = builder.bitcast(values[0], ir.VectorType(ir.IntType(32), LANES))
-        return builder.add(builder.trunc(bits, values[1].type), values[1])
+        return builder.trunc(bits, context.get_value_type(lanes))
 
-    return more(value, more), codegen
+    return lanes(value, like), codegen

@@ -10,16 +10,20 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._dots import double_sum, largest
-from ._lanes import LANES
+from ._simd import MAX_ACCUMULATORS, VECTOR_BYTES
 from ._single import Vectors
 
 TAPS = 3
-FEW = 3  # channels, of which 5 pixels lie in a vector
-VECTORS, WINDOWS = 2, 2  # of outputs, and windows of a row, that a tile takes at once
+LANES = VECTOR_BYTES // 4
+HAS_PICKS = LANES > 4  # AVX and more have the instruction that picks
+FEW = 3  # channels, of which the pixels of LANES // 4 windows lie in a vector
+# Vectors of outputs, and windows of a row, that a tile takes at once, and those of the weight gradient's, whose 10 sums
+# each fit into the registers.
+VECTORS, WINDOWS, SUMMED = (2, 2, 2) if MAX_ACCUMULATORS >= 24 else (2, 1, 1)
 QUAD = 4  # pixels of a window, which lie together
 _BYTES, _PLACE = 4 * LANES, 2 * LANES  # of a vector, and of its places
 _I64, _I32 = ir.IntType(64), ir.IntType(32)
-_PLACES = ir.VectorType(ir.IntType(16), LANES)
+_PLACES, _WHOLE = (ir.VectorType(ir.IntType(bits), LANES) for bits in (16, 32))
 
 
 class _Outputs(Vectors):
@@ -107,11 +111,12 @@ def picked_windows(
                 window = sums[j * QUAD * several : (j + 1) * QUAD * several]
                 outputs, places = [], []
                 for i in range(several):
-                    best, place = largest(builder, window[i::several], _PLACES, 0)
+                    best, place = largest(builder, window[i::several], _WHOLE, 0)  # lanes as wide as the numbers'
                     best = builder.fadd(best, shifts[i])
                     kept = builder.or_(builder.fcmp_unordered(">", best, emit.splat(0.0)), linear)
                     outputs.append(builder.select(kept, best, emit.splat(0.0)))
-                    places.append(builder.select(kept, place, ir.Constant(_PLACES, [65535] * LANES)))
+                    place = builder.select(kept, place, ir.Constant(_WHOLE, [65535] * LANES))
+                    places.append(builder.trunc(place, _PLACES))
                 further = builder.mul(k, emit.const(j))
                 emit.store_all(outputs, builder.add(y, builder.mul(further, emit.const(4))))
                 emit.store_all(places, builder.add(index, builder.mul(further, emit.const(2))))
@@ -124,9 +129,10 @@ def picked_windows(
 
 @intrinsic
 def make_quads(typingctx: Any, c: Any, count: Any, x: Any, x_row: Any, to: Any) -> Any:
-    """to[i] = the 2x2 pixels x[i], x[i + 1] and the same of the next row for i < 4*count, count > 0: of one channel.
+    """to[i] = the 2x2 pixels x[i], x[i + 1] and the same of the next row for i < count, count > 0: of one channel.
 
-    x: (2, x_row, c) from that channel on, to: (4*count, 4). Addresses. Of each row 16 numbers are read after the last.
+    x: (2, x_row, c) from that channel on, to: (count, 4). Addresses. Of each row LANES numbers are read after the last,
+    and count is as if rounded up to a vector of `to`.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -134,12 +140,16 @@ def make_quads(typingctx: Any, c: Any, count: Any, x: Any, x_row: Any, to: Any) 
 
         def quads(channels: int) -> None:
             emit = Vectors(builder, LANES)
-            order = [(i + side) * channels + LANES * below for i in range(4) for below in (0, 1) for side in (0, 1)]
-            (above, quad), again = emit.loop("quads", count, [x, to])
+            together = LANES // QUAD
+            order = [
+                (i + side) * channels + LANES * below for i in range(together) for below in (0, 1) for side in (0, 1)
+            ]
+            turns = builder.sdiv(builder.add(count, emit.const(together - 1)), emit.const(together))
+            (above, quad), again = emit.loop("quads", turns, [x, to])
             below = builder.add(above, builder.mul(x_row, emit.const(4 * channels)))
             pattern = ir.Constant(ir.VectorType(_I32, LANES), order)
             emit.store(builder.shuffle_vector(emit.load(above), emit.load(below), pattern), quad)
-            again(builder.add(above, emit.const(4 * 4 * channels)), builder.add(quad, emit.const(_BYTES)))
+            again(builder.add(above, emit.const(4 * together * channels)), builder.add(quad, emit.const(_BYTES)))
 
         _for_sizes(builder, [(c, FEW)], quads)
         return context.get_dummy_value()
@@ -160,15 +170,16 @@ def picked_weights(
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         vectors, rows, columns, quads, quads_row, index, dy, k, sums, sums_row, total = values
-        four, whole = ir.VectorType(ir.FloatType(), QUAD), ir.VectorType(_I32, LANES)
+        four = ir.VectorType(ir.FloatType(), QUAD)
 
         def tile(several: int) -> None:
             emit = _Outputs(builder, LANES)
             line = builder.mul(quads_row, emit.const(4 * QUAD))
+            name = "llvm.x86.avx512.vpermilvar.ps.512" if LANES == 16 else "llvm.x86.avx.vpermilvar.ps.256"
             permute = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(emit.vector, [emit.vector, whole]), "llvm.x86.avx512.vpermilvar.ps.512"
+                builder.module, ir.FunctionType(emit.vector, [emit.vector, _WHOLE]), name
             )
-            every = ir.Constant(whole, list(range(QUAD)) * (LANES // QUAD))
+            every = ir.Constant(_WHOLE, list(range(QUAD)) * (LANES // QUAD))
             step = builder.mul(sums_row, emit.const(4))
             at = [builder.add(sums, builder.mul(step, emit.const(t))) for t in range(TAPS * TAPS)] + [total]
             held = [value for address in at for value in emit.load_all(several, address)]
@@ -177,7 +188,7 @@ def picked_weights(
                 names, values = emit.load_places(several, at[1]), emit.load_all(several, at[2])
                 some = [builder.icmp_unsigned("<", name, ir.Constant(_PLACES, [QUAD] * LANES)) for name in names]
                 values = [builder.select(s, value, emit.splat(0.0)) for s, value in zip(some, values, strict=True)]
-                names = [builder.zext(name, whole) for name in names]
+                names = [builder.zext(name, _WHOLE) for name in names]
                 found: list[Any] = []
                 for r in range(TAPS):
                     for s in range(TAPS):
@@ -197,7 +208,7 @@ def picked_weights(
             for i, address in enumerate(at):
                 emit.store_all(found[i * several : (i + 1) * several], address)
 
-        _for_sizes(builder, [(vectors, VECTORS)], tile)
+        _for_sizes(builder, [(vectors, SUMMED)], tile)
         return context.get_dummy_value()
 
     return types.void(*[types.intp] * 11), codegen

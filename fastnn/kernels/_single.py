@@ -1,7 +1,8 @@
 """Register tiles for gradients behind 2x2 pooling, of which each window has one in a place of its own.
 
 A quarter of the outputs' gradient is not 0. Image by image its places are known, so the products of the rest are left
-out: a tile is a pixel's neighbourhood, with all its sums in the 32 registers of AVX-512. Pixels have UNIT channels.
+out: a tile is a pixel's neighbourhood, with all its sums in the 32 registers of AVX-512; in 16 registers a part of them
+at a time. Pixels have UNIT channels.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._simd import mask_from_bits
+from ._simd import MAX_ACCUMULATORS, VECTOR_BYTES, mask_from_bits
 
 UNIT = 8  # channels of a pixel, those that it lacks included; places count pixels
 SIZES = (3, 5)  # taps along both axes
+# Of the weights' gradient: sums in registers beside a factor, rows of taps and vectors of a row at once.
+SUMS, MOST_TAPS, ACROSS = 12, 5, 5
+# Of the input's: lanes, and rows of pixels whose sums are in registers at once.
+WIDE, ROWS = min(2 * UNIT, VECTOR_BYTES // 4), 6 if MAX_ACCUMULATORS >= 18 else 2
 _I64, _I32 = ir.IntType(64), ir.IntType(32)
 
 
@@ -108,37 +113,56 @@ def _for_sizes(builder: Any, taps: Any, tile: Any) -> None:
 
 @intrinsic
 def single_weights(
-    typingctx: Any, taps: Any, windows: Any, step: Any, x: Any, x_row: Any, places: Any, dy: Any, sums: Any
-) -> Any:
-    """sums[r, s] += x[places[i*step] + r*x_row + s] * dy[i*step], all pixels, for i < windows, r and s < taps.
+    typingctx: Any, taps: Any, vectors: Any, windows: Any, step: Any, x: Any, x_row: Any, places: Any, dy: Any,
+    sums: Any,
+) -> Any:  # fmt: skip
+    """sums[r, v] += the vector at x[places[i*step] + r*x_row + v*UNIT] * dy[i*step] for i < windows, r < taps.
 
-    x, places (uint16), dy, sums: addresses; x_row in pixels.
+    Of all v < vectors; taps * vectors are at most SUMS, windows an even number above 0. x, places (uint16), dy, sums:
+    addresses; x_row in elements.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        taps, windows, step, x, x_row, places, dy, sums = values
+        taps, vectors, windows, step, x, x_row, places, dy, sums = values
         emit = Vectors(builder, UNIT)
-        x_row = builder.mul(x_row, emit.const(4 * UNIT))
+        x_row = builder.mul(x_row, emit.const(4))
 
-        def tile(size: int) -> None:
-            at = [builder.add(sums, emit.const(4 * UNIT * i)) for i in range(size * size)]
-            totals = [emit.load(address) for address in at]
-            (place, value, *totals), again = emit.loop("windows", windows, [places, dy, *totals])
-            pixel, factor = emit.pixel(x, place), emit.spread(value)
-            for r in range(size):
-                row = builder.add(pixel, builder.mul(x_row, emit.const(r)))
-                for s in range(size):
-                    seen = emit.load(builder.add(row, emit.const(4 * UNIT * s)))
-                    totals[r * size + s] = emit.fma(factor, seen, totals[r * size + s])
-            steps = [builder.mul(step, emit.const(n)) for n in (2, 4)]
-            again(builder.add(place, steps[0]), builder.add(value, steps[1]), *totals)
-            for address, total in zip(at, totals, strict=True):
-                emit.store(total, address)
+        def tile(rows: int, across: int) -> None:
+            grid = [(r, v) for r in range(rows) for v in range(across)]
+            together = 2 if 2 * len(grid) <= SUMS else 1  # windows: few sums would wait for themselves
+            at = [builder.add(sums, emit.const(4 * UNIT * i)) for i in range(len(grid))]
+            totals = [emit.load(address) for address in at] + [emit.splat(0.0)] * (len(grid) * (together - 1))
+            turns = builder.sdiv(windows, emit.const(together))
+            (place, value, *totals), again = emit.loop("windows", turns, [places, dy, *totals])
+            for i in range(together):
+                number = builder.zext(emit.read(place, ir.IntType(16), 2), _I64)
+                row, factor = builder.add(x, builder.mul(number, emit.const(4))), emit.spread(value)
+                for n, (_, v) in enumerate(grid, i * len(grid)):
+                    seen = emit.load(builder.add(row, emit.const(4 * UNIT * v)))
+                    totals[n] = emit.fma(factor, seen, totals[n])
+                    if v + 1 == across:
+                        row = builder.add(row, x_row)
+                place, value = (builder.add(p, builder.mul(step, emit.const(n))) for p, n in ((place, 2), (value, 4)))
+            again(place, value, *totals)
+            for n, address in enumerate(at):
+                whole = totals[n]
+                for i in range(1, together):
+                    whole = builder.fadd(whole, totals[i * len(grid) + n])
+                emit.store(whole, address)
 
-        _for_sizes(builder, taps, tile)
+        end = builder.append_basic_block("end")
+        switch = builder.switch(builder.add(builder.mul(taps, emit.const(ACROSS + 1)), vectors), end)
+        for rows in range(1, MOST_TAPS + 1):
+            for across in range(1, min(ACROSS, SUMS // rows) + 1):
+                block = builder.append_basic_block(f"single_{rows}x{across}")
+                switch.add_case(emit.const(rows * (ACROSS + 1) + across), block)
+                builder.position_at_end(block)
+                tile(rows, across)
+                builder.branch(end)
+        builder.position_at_end(end)
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 8), codegen
+    return types.void(*[types.intp] * 9), codegen
 
 
 @intrinsic
@@ -153,44 +177,57 @@ def single_inputs(
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         taps, windows, k, w, places, dy, dx, dx_row = values
-        emit = Vectors(builder, 2 * UNIT)
-        two = 4 * 2 * UNIT
+        emit, vector, step = Vectors(builder, WIDE), 4 * WIDE, 2 * UNIT // WIDE
         dx_row = builder.mul(dx_row, emit.const(4 * UNIT))
 
         def tile(size: int) -> None:
-            rows, pairs = size + 1, (size + 1) // 2
-            grid = [(i, j) for i in range(rows) for j in range(pairs)]
+            across = (size + 1) * UNIT // WIDE
+            for top in range(0, size + 1, ROWS):
+                rows(across, [(i, j) for i in range(top, min(top + ROWS, size + 1)) for j in range(across)])
 
+        def rows(across: int, grid: list[tuple[int, int]]) -> None:
             def at(pixel: Any, i: int, j: int) -> Any:
-                return builder.add(builder.add(pixel, builder.mul(dx_row, emit.const(i))), emit.const(two * j))
+                return builder.add(builder.add(pixel, builder.mul(dx_row, emit.const(i))), emit.const(vector * j))
 
-            held = [emit.load(at(dx, i, j)) for i, j in grid if j + 1 < pairs]
+            held = [emit.load(at(dx, i, j)) for i, j in grid if j + step < across]
             (pixel, place, value, *held), again = emit.loop("windows", windows, [dx, places, dy, *held])
             kept = iter(held)
-            totals = [next(kept) if j + 1 < pairs else emit.load(at(pixel, i, j)) for i, j in grid]
+            totals = [next(kept) if j + step < across else emit.load(at(pixel, i, j)) for i, j in grid]
             (p, v, *totals), next_output = emit.loop("outputs", k, [place, value, *totals])
             weights, factor = emit.pixel(w, p), emit.spread(v)
             totals = [
-                emit.fma(factor, emit.load(builder.add(weights, emit.const(two * n))), total)
-                for n, total in enumerate(totals)
+                emit.fma(factor, emit.load(builder.add(weights, emit.const(vector * (i * across + j)))), total)
+                for (i, j), total in zip(grid, totals, strict=True)
             ]
             after = builder.add(p, emit.const(2)), builder.add(v, emit.const(4))
             next_output(*after, *totals)
             for (i, j), total in zip(grid, totals, strict=True):
-                if j == 0:
-                    emit.store(total, at(pixel, i, 0))
-            held = [total for (_, j), total in zip(grid, totals, strict=True) if j > 0]
-            further = builder.add(pixel, emit.const(two))
+                if j < step:
+                    emit.store(total, at(pixel, i, j))
+            held = [total for (_, j), total in zip(grid, totals, strict=True) if j >= step]
+            further = builder.add(pixel, emit.const(step * vector))
             again(further, *after, *held)
             kept = iter(held)
             for i, j in grid:
-                if j + 1 < pairs:
+                if j + step < across:
                     emit.store(next(kept), at(further, i, j))
 
         _for_sizes(builder, taps, tile)
         return context.get_dummy_value()
 
     return types.void(*[types.intp] * 8), codegen
+
+
+@intrinsic
+def copy_unit(typingctx: Any, source: Any, to: Any) -> Any:
+    """Copy UNIT float32 from an address to another."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        emit = Vectors(builder, UNIT)
+        emit.store(emit.load(values[0]), values[1])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), codegen
 
 
 @intrinsic

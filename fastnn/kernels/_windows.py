@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from ._jit import kernel
+from ._lanes import LANES, spread, store
+from ._memory import address, copy
 
 CHUNKS = 8  # wanted at least, for the thread pool
 
@@ -28,3 +30,19 @@ def complete(stride, padding, dilation, taps, size, low, high):
     first = max(low, (padding + stride - 1) // stride)
     last = min(high, (size - 1 - (taps - 1) * dilation + padding) // stride + 1)
     return (first, last) if first < last else (low, low)
+
+
+@kernel
+def padded_rows(x, n, top, tall, left, wide, memory, at):
+    """Copy `tall` rows of image n of x from row `top` on to memory[at:], `wide` pixels each, `left` of them before it.
+
+    There are zeros where there are no pixels. LANES elements behind the last row are overwritten.
+    """
+    _, height, width, c = x.shape
+    count = min(width, wide - left) * c
+    for h in range(top, top + tall):
+        to = at + (h - top) * wide * c
+        for i in range(0, wide * c, LANES):
+            store(memory, to + i, LANES, spread(memory, 0.0))
+        if 0 <= h < height:
+            copy(x, 1, count, address(x, (n * height + h) * width * c), 0, address(memory, to + left * c), 0)

@@ -19,22 +19,34 @@ Within the CNN's step, whose arrays come from farther away, 28x28x1 to 32: 224 t
 from __future__ import annotations
 
 from ._jit import kernel
-from ._lanes import LANES, MASKS_ARE_FREE, spread, store
-from ._memory import address, copy, stack_array
-from ._picked import FEW, QUAD, TAPS, VECTORS, WINDOWS, make_quads, picked_weights, picked_windows
-from ._windows import CHUNKS
+from ._lanes import LANES as BEHIND
+from ._memory import address, stack_array
+from ._picked import (
+    FEW,
+    HAS_PICKS,
+    LANES,
+    QUAD,
+    SUMMED,
+    TAPS,
+    VECTORS,
+    WINDOWS,
+    make_quads,
+    picked_weights,
+    picked_windows,
+)
+from ._windows import padded_rows
 
 NEAR = 8192  # elements on the stack: rows of an image, and the same of 2x2 pixels of a channel
-MEMORY = NEAR + LANES  # with what is read behind them
-WIDTH = VECTORS * LANES
+MEMORY = NEAR + BEHIND  # with what is read, and overwritten, behind them
+WIDTH, SUMS = VECTORS * LANES, SUMMED * LANES  # outputs at once, forward and back
 
 
 @kernel
 def is_picked(w_shape, columns, itemsize):
-    """Return whether the tasks here do it, with an index that lies like y."""
+    """Return whether the tasks here do it."""
     taps_h, taps_w, c, k = w_shape
     shaped = taps_h == TAPS and taps_w == TAPS and c <= FEW and k % LANES == 0
-    return MASKS_ARE_FREE and itemsize == 4 and shaped and _high(QUAD * _line(columns)) > 0
+    return HAS_PICKS and itemsize == 4 and shaped and _high(QUAD * _line(columns)) > 0
 
 
 @kernel
@@ -50,25 +62,6 @@ def _high(row):
 
 
 @kernel
-def picked_parts(images):
-    """Return into how many parts the weight gradient's images are cut."""
-    return min(images, CHUNKS)
-
-
-@kernel
-def _rows(x, n, top, tall, left, wide, memory):
-    """Copy `tall` rows of image n from row `top` on, with zeros where there are no pixels."""
-    _, height, width, c = x.shape
-    count = min(width, wide - left) * c
-    for h in range(top, top + tall):
-        to = (h - top) * wide * c
-        for i in range(0, wide * c, LANES):
-            store(memory, to + i, wide * c - i, spread(memory, 0.0))
-        if 0 <= h < height:
-            copy(x, 1, count, address(x, (n * height + h) * width * c), 0, address(memory, to + left * c), 0)
-
-
-@kernel
 def picked_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
     """A band of rows of y of one image."""
     c, k, (_, rows, columns, _) = x.shape[3], w.shape[3], y.shape
@@ -78,7 +71,7 @@ def picked_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
     high = _high(QUAD * _line(columns))
     for p0 in range(first, last, high):
         several = min(high, last - p0)
-        _rows(x, n, 2 * p0 - padding[0], 2 * several + TAPS - 1, padding[1], wide, memory)
+        padded_rows(x, n, 2 * p0 - padding[0], 2 * several + TAPS - 1, padding[1], wide, memory, 0)
         for p in range(several):
             for k0 in range(0, k, WIDTH):
                 count = min(WIDTH, k - k0)
@@ -94,7 +87,7 @@ def picked_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
 def picked_weight_chunk(part, parts, x, index, dy, padding, scratch, dw):
     """The sum over one part of the images, into the part's scratch: dw's elements, then db's."""
     (images, rows, columns, k), c = dy.shape, x.shape[3]
-    memory, quads, unused = stack_array(x, MEMORY), stack_array(x, NEAR), stack_array(x, WIDTH)
+    memory, quads, unused = stack_array(x, MEMORY), stack_array(x, NEAR), stack_array(x, SUMS)
     wide, line, sums = 2 * columns + TAPS - 1, _line(columns), part * (dw.size + k)
     scratch[sums : sums + dw.size + k] = 0
     high = _high(QUAD * line)
@@ -102,13 +95,13 @@ def picked_weight_chunk(part, parts, x, index, dy, padding, scratch, dw):
         for p0 in range(0, rows, high):
             several = min(high, rows - p0)
             tall, at = 2 * several + TAPS - 1, (n * rows + p0) * columns * k
-            _rows(x, n, 2 * p0 - padding[0], tall, padding[1], wide, memory)
+            padded_rows(x, n, 2 * p0 - padding[0], tall, padding[1], wide, memory, 0)
             for channel in range(c):
                 for h in range(tall - 1):
-                    make_quads(c, line // QUAD, address(memory, h * wide * c + channel), wide,
+                    make_quads(c, line, address(memory, h * wide * c + channel), wide,
                                address(quads, h * line * QUAD))  # fmt: skip
-                for k0 in range(0, k, WIDTH):
-                    count = min(WIDTH, k - k0)
+                for k0 in range(0, k, SUMS):
+                    count = min(SUMS, k - k0)
                     total = address(scratch, sums + dw.size + k0) if channel == 0 else address(unused, 0)
                     picked_weights(count // LANES, several, columns, address(quads, 0), line,
                                    address(index, at + k0), address(dy, at + k0), k,

@@ -145,10 +145,6 @@ class Conv2D(Linear):
         rounded = self.precision != "full" and (self.backend == "numpy" or (inner and size > 0))
         return -1 if rounded else size
 
-    def pooled_lanes(self, y_shape: Shape, itemsize: int, inner: bool) -> int:
-        """The last axis of the index: images, or 1, where it lies like y."""
-        return int(self._ops.conv2d_pool_lanes(self.weights.shape, y_shape, itemsize, inner))
-
     def pooled_forward(self, x: Array, rectify: bool, scratch_size: int, index: Array, y: Array) -> None:
         """y = the largest of each 2x2 outputs and, with `rectify`, 0; stride, dilation and groups are 1."""
         biases = self._array("biases") if self.bias else np.empty(0, self.dtype)

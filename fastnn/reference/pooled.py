@@ -2,9 +2,8 @@
 
     y[n,p,q,k] = f(max over the 4 outputs at 2p, 2p+1 and 2q, 2q+1 of conv(x, w) + b)
 
-index (G, P, Q, K, IMAGES) uint16, for G groups of IMAGES images, the last one filled up with images of zeros, says
-where an output's gradient goes: 1 to 4 is the place of the first maximum (or first NaN) in its window plus 1, and 0
-is nowhere, because ReLU gave 0. Or index (N, P, Q, K, 1), for layers further in: the same less 1, as pooling has it.
+index (N, P, Q, K) uint16 says where an output's gradient goes: 0 to 3 is the place of the first maximum (or first NaN)
+in its window, as pooling has it, and 65535 is nowhere, because ReLU gave 0.
 """
 
 import numpy as np
@@ -14,7 +13,7 @@ from .activation import RELU, activation_forward
 from .conv import conv2d_forward, conv2d_input_gradient, conv2d_weight_gradient
 from .pool import max_pool2d_backward, max_pool2d_forward
 
-IMAGES = 16
+_NOWHERE = 2**16 - 1
 _WINDOW: tuple[Pair, Pair, Pair] = ((2, 2), (2, 2), (0, 0))
 
 
@@ -23,14 +22,9 @@ def conv2d_pool_scratch_size(
 ) -> int:
     """Elements of the scratch array, of which none are used here; -1 where the operations on their own are faster.
 
-    inner: index lies like y; where this is 0 there are no gradients, which are then those of pooling and convolution.
+    inner: the input has a gradient. Where this is 0 the gradients are those of pooling and of the convolution.
     """
     return int(inner)
-
-
-def conv2d_pool_lanes(w_shape: tuple[int, ...], y_shape: tuple[int, ...], itemsize: int, inner: bool) -> int:
-    """The last axis of the index that the operations want: IMAGES, or 1, where it lies like y."""
-    return 1 if inner else IMAGES
 
 
 def conv2d_pool_forward(
@@ -38,18 +32,12 @@ def conv2d_pool_forward(
 ) -> None:
     """index and y (N, P, Q, K) from x (N, H, W, C), w (R, S, C, K) and b (K,); b of size 0: no bias."""
     n, p, q, k = y.shape
-    outputs, places = np.empty((n, 2 * p, 2 * q, k), y.dtype), np.empty(y.shape, index.dtype)
+    outputs = np.empty((n, 2 * p, 2 * q, k), y.dtype)
     conv2d_forward(x, w, b, (1, 1), padding, (1, 1), 1, 0, 0.0, y[:0], outputs)
-    max_pool2d_forward(outputs, *_WINDOW, places, y)
-    lanes = np.ones((len(index) * index.shape[-1], p, q, k), index.dtype)
-    lanes[:n] += places
+    max_pool2d_forward(outputs, *_WINDOW, index, y)
     if rectify:
-        lanes[:n][y <= 0] = 0
-        lanes[n:] *= b > 0 if b.size else False
+        index[y <= 0] = _NOWHERE
         activation_forward(RELU, 0.0, y.reshape(-1), y.reshape(-1))
-    if index.shape[-1] == 1:
-        lanes -= 1
-    index[...] = np.moveaxis(lanes.reshape(len(index), -1, p, q, k), 1, -1)
 
 
 def conv2d_pool_weight_gradient(
@@ -62,15 +50,12 @@ def conv2d_pool_weight_gradient(
 def conv2d_pool_input_gradient(
     index: Array, dy: Array, w: Array, padding: Pair, scratch: Array, dx: Array
 ) -> None:
-    """dx (N, H, W, C) from index (N, P, Q, K, 1), dy (N, P, Q, K) and w (R, S, C, K)."""
+    """dx (N, H, W, C) from index and dy (N, P, Q, K), and w (R, S, C, K)."""
     conv2d_input_gradient(_outputs_gradient(index, dy), w, (1, 1), padding, (1, 1), 1, scratch, dx)
 
 
 def _outputs_gradient(index: Array, dy: Array) -> Array:
     n, p, q, k = dy.shape
-    places = np.moveaxis(index, -1, 1).reshape(-1, p, q, k)[:n]
-    if index.shape[-1] > 1:
-        places = places - places.dtype.type(1)
     dz = np.empty((n, 2 * p, 2 * q, k), dy.dtype)
-    max_pool2d_backward(places, dy, *_WINDOW, dz)
+    max_pool2d_backward(index, dy, *_WINDOW, dz)
     return dz
