@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -63,14 +63,15 @@ class Steps(Recorded):
         and accuracies (steps,), both measured before each update, and how many steps were done: a step whose loss is
         not finite updates nothing and is the last.
         """
-        losses, accuracies = np.full(steps, np.nan), np.full(steps, np.nan)
+        results = np.full((2, steps), np.nan)
+        losses, accuracies = results
         self._shares = shares
         if not self.model.training:
             self.model.train()
         done = 0
         while done < steps:
-            if self._is_recorded() and self._all_training():
-                return losses, accuracies, self._repeat(x, y, order, losses, accuracies, done)
+            if self._is_recorded():
+                return losses, accuracies, self._repeat(x, y, order, results, done)
             at = 0 if order is not None else done * self.size
             rows = self._in_order if order is None else order[done * self.size : (done + 1) * self.size]
             losses[done], accuracies[done] = self._through_python(x[at:], y[at:], rows, done)
@@ -126,25 +127,25 @@ class Steps(Recorded):
         assert self._shares is not None  # a recording with shares is repeated with shares
         return self._shares
 
-    def _repeat(self, x: Array, y: Array, order: Array | None, losses: Array, accuracies: Array, done: int) -> int:
+    def _repeat(self, x: Array, y: Array, order: Array | None, results: Array, done: int) -> int:
         """The steps from number `done` on, in one compiled call; returns how many are done in the end."""
         from fastnn.kernels._tape import address_of, repeat
 
-        steps = np.arange(done, len(losses))
-        addresses = [
-            0 if order is None else address_of(order) + steps * (self.size * order.itemsize),
-            address_of(x),
-            address_of(y),
-            address_of(x) + steps * self._x.nbytes if order is None else address_of(self._x),
-            address_of(y) + steps * self._y.nbytes if order is None else address_of(self._y),
-            address_of(losses) + losses.itemsize * steps,
-            address_of(accuracies) + accuracies.itemsize * steps,
-        ]
+        losses, count = results[0], results.shape[1] - done
+        total = address_of(results) + done * results.itemsize
+        totals = [(total, results.itemsize), (total + losses.nbytes, results.itemsize)]
+        if order is None:
+            rows = [(address_of(data) + done * own.nbytes, own.nbytes) for data, own in ((x, self._x), (y, self._y))]
+            addresses = [_UNUSED, _UNUSED, _UNUSED, *rows, *totals]
+        else:
+            step = self.size * order.itemsize
+            whole = [(address_of(data), 0) for data in (x, y, self._x, self._y)]
+            addresses = [(address_of(order) + done * step, step), *whole, *totals]
         tape = self._recording
         updates = None if self._shares is None else self._shares.end[done:]
-        columns = tape.following(addresses, len(steps), updates)
-        if len(self._every) < len(steps):
-            self._every = np.full(len(steps), True)
+        columns = tape.following(addresses, count, updates)
+        if len(self._every) < count:
+            self._every = np.full(count, True)
         first = _GATHERS if order is None else 0
         count = int(
             repeat(
@@ -153,13 +154,19 @@ class Steps(Recorded):
             )
         )  # fmt: skip
         self.model.optimizer.advance(self.model, count if updates is None else int(np.count_nonzero(updates[:count])))
-        losses[done : done + count + 1] *= self._scale
+        if self._scale != 1:
+            losses[done : done + count + 1] *= self._scale
         return done + count
 
     def _parts(self) -> Iterator[Part]:
         yield from super()._parts()
         yield self.model.loss
         yield self.model.optimizer
+
+    def _settings(self) -> Iterator[tuple[dict[str, Any], str, Any]]:
+        yield from super()._settings()
+        for layer in layers_of(self.model.layers):
+            yield vars(layer), "training", True
 
     def _is_recordable(self) -> bool:
         no_weights = getattr(self.model.loss, "class_weights", None) is None
@@ -170,3 +177,4 @@ class Steps(Recorded):
 
 
 _GATHERS = 2  # the first rows of a step's tape: those of x and y
+_UNUSED = 0, 0

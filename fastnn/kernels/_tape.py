@@ -142,14 +142,15 @@ class Recording:
     update: int
     tape: Tape
 
-    def following(self, addresses: list[Array], steps: int, updates: Array | None = None) -> Array:
+    def following(self, addresses: list[tuple[int, int]], steps: int, updates: Array | None = None) -> Array:
         """The live words of the next steps, int64 (live, steps): the addresses of the live arrays, then the numbers.
 
+        addresses: of each live array where it begins in the first step, and how many bytes further in each next one.
         updates (steps,) says which steps end with an update, None that all do; an update's numbers count those alone.
         """
         columns = np.empty((len(addresses) + len(self.tape.numbers), steps), np.int64)
-        for row, given in enumerate(addresses):
-            columns[row] = given
+        begin, step = np.array(addresses, np.int64).T[..., None]
+        columns[: len(addresses)] = begin if steps == 1 else begin + step * np.arange(steps)
         for row, number in enumerate(self.tape.numbers, len(addresses)):
             if updates is None or row < len(addresses) + self.tape.first_of_update:
                 columns[row] = _words_of(number.following(steps))
