@@ -16,7 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._jit import kernel
-from ._simd import PAIRS, RELU, VECTOR_BYTES, VECTORS, Emitter
+from ._simd import MASKED_ONLY, PAIRS, RELU, VECTOR_BYTES, VECTORS, Emitter
 from ._slots import emit_call
 
 TAPS = 3
@@ -120,6 +120,7 @@ def _emit_transform(emit: Emitter, kind: int, outputs: int, masked: bool, argume
     sources = ["source", "second"] if "second" in arguments else ["source"]
     with builder.goto_entry_block():  # alloca_once would fill it with zeros
         lines = [builder.alloca(ir.ArrayType(emit.vector, after * before)) for _ in sources]
+        outside = builder.ptrtoint(builder.alloca(emit.vector), emit.i64)
 
     def at(name: str, i: Any, j: Any) -> Any:
         steps = "to" if name == "to" else "source"
@@ -130,20 +131,26 @@ def _emit_transform(emit: Emitter, kind: int, outputs: int, masked: bool, argume
         low = builder.icmp_signed("<=", arguments[f"{axis}0"], i)
         return builder.and_(low, builder.icmp_signed("<", i, arguments[f"{axis}1"]))
 
-    def masks(name: str, axis: str, count: int) -> list[Any]:
-        """The lanes that exist: None for all, no lane where `axis` leaves the image."""
-        if not masked:
-            return [None] * count
-        lanes = emit.mask(arguments[f"{name}_channels"])
-        if not axis:
-            return [lanes] * count
-        return [builder.select(inside(axis, emit.const(i)), lanes, nothing) for i in range(count)]
+    def limits(name: str, axis: str, count: int) -> list[tuple[Any, Any]]:
+        """For `count` places along an axis: whether they are inside the image (None: all), the lanes that exist."""
+        lanes = emit.mask(arguments[f"{name}_channels"]) if masked else None
+        if not axis or (MASKED_ONLY and not masked):
+            return [(None, lanes)] * count
+        within = [inside(axis, emit.const(i)) for i in range(count)]
+        return [(None, builder.select(i, lanes, nothing)) if MASKED_ONLY else (i, lanes) for i in within]
 
-    def narrowed(mask: Any, axis: str, i: Any) -> Any:
-        """The same where the other axis is inside the image too."""
-        return builder.and_(mask, builder.select(inside(axis, i), everything, nothing)) if masked and axis else mask
+    def narrowed(address: Any, limit: tuple[Any, Any], axis: str, i: Any) -> tuple[Any, Any]:
+        """Address and mask of what is inside along the other axis too."""
+        within, mask = limit
+        if not axis or (MASKED_ONLY and not masked):
+            return address, mask
+        if MASKED_ONLY:
+            return address, builder.and_(mask, builder.select(inside(axis, i), everything, nothing))
+        return builder.select(builder.and_(within, inside(axis, i)), address, outside), mask
 
     nothing, everything = (ir.Constant(emit.mask_type, [bit] * emit.lanes) for bit in (0, 1))
+    if image and not MASKED_ONLY:
+        emit.store(emit.splat(0.0), outside, 0)
     if image:
         near = builder.and_(arguments["flags"], emit.const(NEAR))
         with builder.if_then(builder.icmp_signed("==", near, emit.const(0))):
@@ -157,25 +164,28 @@ def _emit_transform(emit: Emitter, kind: int, outputs: int, masked: bool, argume
     # Columns, then rows, in loops: a sixth of the code.
     for name, line in zip(sources, lines, strict=True):
         rows, columns = (f"{name}_row".removeprefix("source_"), "column") if image == "source" else ("", "")
-        fixed = masks(name, rows, before)
+        fixed = limits(name, rows, before)
         with cgutils.for_range(builder, emit.const(before)) as loop:
-            vectors = [emit.load(at(name, emit.const(i), loop.index), 0, narrowed(mask, columns, loop.index))
-                       for i, mask in enumerate(fixed)]  # fmt: skip
+            vectors = []
+            for i, limit in enumerate(fixed):
+                address, mask = narrowed(at(name, emit.const(i), loop.index), limit, columns, loop.index)
+                vectors.append(emit.load(address, 0, mask))
             for i, value in enumerate(transformed(emit, factors, vectors)):
                 place = cgutils.gep_inbounds(builder, line, 0, builder.add(loop.index, emit.const(i * before)))
                 builder.store(value, place)
     rows, columns = ("row", "column") if image == "to" else ("", "")
-    fixed = masks("to", columns, after)
+    fixed = limits("to", columns, after)
     with cgutils.for_range(builder, emit.const(after)) as loop:
         first = builder.mul(loop.index, emit.const(before))
         places = [builder.add(first, emit.const(j)) for j in range(before)]
         halves = [[builder.load(cgutils.gep_inbounds(builder, line, 0, place)) for place in places] for line in lines]
         new = zip(*(transformed(emit, factors, half) for half in halves), strict=True)
-        for j, (values, mask) in enumerate(zip(new, fixed, strict=True)):
+        for j, (values, limit) in enumerate(zip(new, fixed, strict=True)):
             value = values[0] if len(values) == 1 else emit.pair(*values)
             if kind == OUTPUT:
                 value = builder.select(builder.fcmp_ordered("<", value, arguments["floor"]), arguments["floor"], value)
-            emit.store(value, at("to", loop.index, emit.const(j)), 0, narrowed(mask, rows, loop.index))
+            address, mask = narrowed(at("to", loop.index, emit.const(j)), limit, rows, loop.index)
+            emit.store(value, address, 0, mask)
 
 
 _NAMES = ("channels", "source", "source_row", "source_column", "to", "to_row", "to_column", "to_panel", "row0", "row1",
@@ -196,7 +206,7 @@ def _make_kind(bits: int, outputs: int, pairs: bool, kind: int) -> Any:
         relu = builder.icmp_signed("!=", builder.and_(arguments["flags"], const(RELU)), const(0))
         arguments["floor"] = builder.select(relu, emit.splat(0.0), emit.splat(float("-inf")))
         inside = ir.Constant(ir.IntType(1), 1)
-        if kind in IMAGES:
+        if kind in IMAGES and MASKED_ONLY:
             size = outputs + TAPS - 1 if kind == INPUT else outputs
             rows, columns, second_rows = (
                 builder.sub(arguments[f"{axis}1"], arguments[f"{axis}0"]) for axis in ("row", "column", "second_row")
