@@ -237,10 +237,11 @@ def _make_kind(bits: int, outputs: int, pairs: bool, kind: int) -> Any:
             left = {name: builder.sub(count, j) for name, count in last.items()}
             now = {**arguments, **at, **left}
             now["source_channels"] = now["to_channels"] = left["channels"]
-            filled = ir.Constant(ir.IntType(1), 1)
+            whole, filled = inside, ir.Constant(ir.IntType(1), 1)
             for count in left.values():
-                filled = builder.and_(filled, builder.icmp_signed(">=", count, const(emit.lanes)))
-            cases = [(builder.and_(inside, filled), True, False), (None, False, True)]
+                enough = builder.icmp_signed(">=", count, const(emit.lanes))
+                whole, filled = builder.and_(whole, enough), builder.and_(filled, enough)
+            cases = [(whole, True, False), (None, False, True)]
             if kind in IMAGES and not MASKED_ONLY:
                 cases.insert(1, (filled, False, False))
             emit_first(emit, cases, now)
