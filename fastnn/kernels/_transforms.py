@@ -16,7 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._jit import kernel
-from ._simd import PAIRS, RELU, VECTOR_BYTES, VECTORS, Emitter
+from ._simd import MASKED_ONLY, PAIRS, RELU, VECTOR_BYTES, VECTORS, Emitter
 from ._slots import emit_call
 
 TAPS = 3
@@ -113,13 +113,19 @@ def combine(emit: Any, factors: list[float], vectors: list[Any]) -> Any:
     return total
 
 
-def _emit_transform(emit: Emitter, kind: int, outputs: int, masked: bool, arguments: dict[str, Any]) -> None:
-    """Emit one transform of one vector of channels; with `second` of two, which become pairs. Strides in bytes."""
+def _emit_transform(
+    emit: Emitter, kind: int, outputs: int, whole: bool, masked: bool, arguments: dict[str, Any]
+) -> None:
+    """Emit one transform of one vector of channels; with `second` of two, which become pairs. Strides in bytes.
+
+    whole: all pixels are inside the image. masked: not all channels of the vector exist.
+    """
     builder, factors, image = emit.builder, matrices(outputs)[kind], IMAGES.get(kind)
     after, before = len(factors[-1]), len(factors[0][0])
     sources = ["source", "second"] if "second" in arguments else ["source"]
     with builder.goto_entry_block():  # alloca_once would fill it with zeros
         lines = [builder.alloca(ir.ArrayType(emit.vector, after * before)) for _ in sources]
+        outside = builder.ptrtoint(builder.alloca(emit.vector), emit.i64)  # see `narrowed`
 
     def at(name: str, i: Any, j: Any) -> Any:
         steps = "to" if name == "to" else "source"
@@ -130,20 +136,30 @@ def _emit_transform(emit: Emitter, kind: int, outputs: int, masked: bool, argume
         low = builder.icmp_signed("<=", arguments[f"{axis}0"], i)
         return builder.and_(low, builder.icmp_signed("<", i, arguments[f"{axis}1"]))
 
-    def masks(name: str, axis: str, count: int) -> list[Any]:
-        """The lanes that exist: None for all, no lane where `axis` leaves the image."""
-        if not masked:
-            return [None] * count
-        lanes = emit.mask(arguments[f"{name}_channels"])
-        if not axis:
-            return [lanes] * count
-        return [builder.select(inside(axis, emit.const(i)), lanes, nothing) for i in range(count)]
+    def limits(name: str, axis: str, count: int) -> list[tuple[Any, Any]]:
+        """For `count` places along an axis: whether they are inside the image (None: all), and the lanes that exist."""
+        lanes = emit.mask(arguments[f"{name}_channels"]) if masked else None
+        if whole or not axis:
+            return [(None, lanes)] * count
+        within = [inside(axis, emit.const(i)) for i in range(count)]
+        return [(None, builder.select(i, lanes, nothing)) if MASKED_ONLY else (i, lanes) for i in within]
 
-    def narrowed(mask: Any, axis: str, i: Any) -> Any:
-        """The same where the other axis is inside the image too."""
-        return builder.and_(mask, builder.select(inside(axis, i), everything, nothing)) if masked and axis else mask
+    def narrowed(address: Any, limit: tuple[Any, Any], axis: str, i: Any) -> tuple[Any, Any]:
+        """The address, and the mask, of what is inside along the other axis too.
+
+        Without mask registers a pixel outside has another address: in (64, 14, 14, 32) 8 of 9 tiles have such pixels,
+        and the transform of its inputs took 660 us of one thread with masks, which are slow to store, and takes 240.
+        """
+        within, mask = limit
+        if whole or not axis:
+            return address, mask
+        if MASKED_ONLY:
+            return address, builder.and_(mask, builder.select(inside(axis, i), everything, nothing))
+        return builder.select(builder.and_(within, inside(axis, i)), address, outside), mask
 
     nothing, everything = (ir.Constant(emit.mask_type, [bit] * emit.lanes) for bit in (0, 1))
+    if image and not whole and not MASKED_ONLY:
+        emit.store(emit.splat(0.0), outside, 0)
     if image:
         near = builder.and_(arguments["flags"], emit.const(NEAR))
         with builder.if_then(builder.icmp_signed("==", near, emit.const(0))):
@@ -157,25 +173,28 @@ def _emit_transform(emit: Emitter, kind: int, outputs: int, masked: bool, argume
     # Columns, then rows, in loops: a sixth of the code.
     for name, line in zip(sources, lines, strict=True):
         rows, columns = (f"{name}_row".removeprefix("source_"), "column") if image == "source" else ("", "")
-        fixed = masks(name, rows, before)
+        fixed = limits(name, rows, before)
         with cgutils.for_range(builder, emit.const(before)) as loop:
-            vectors = [emit.load(at(name, emit.const(i), loop.index), 0, narrowed(mask, columns, loop.index))
-                       for i, mask in enumerate(fixed)]  # fmt: skip
+            vectors = []
+            for i, limit in enumerate(fixed):
+                address, mask = narrowed(at(name, emit.const(i), loop.index), limit, columns, loop.index)
+                vectors.append(emit.load(address, 0, mask))
             for i, value in enumerate(transformed(emit, factors, vectors)):
                 place = cgutils.gep_inbounds(builder, line, 0, builder.add(loop.index, emit.const(i * before)))
                 builder.store(value, place)
     rows, columns = ("row", "column") if image == "to" else ("", "")
-    fixed = masks("to", columns, after)
+    fixed = limits("to", columns, after)
     with cgutils.for_range(builder, emit.const(after)) as loop:
         first = builder.mul(loop.index, emit.const(before))
         places = [builder.add(first, emit.const(j)) for j in range(before)]
         halves = [[builder.load(cgutils.gep_inbounds(builder, line, 0, place)) for place in places] for line in lines]
         new = zip(*(transformed(emit, factors, half) for half in halves), strict=True)
-        for j, (values, mask) in enumerate(zip(new, fixed, strict=True)):
+        for j, (values, limit) in enumerate(zip(new, fixed, strict=True)):
             value = values[0] if len(values) == 1 else emit.pair(*values)
             if kind == OUTPUT:
                 value = builder.select(builder.fcmp_ordered("<", value, arguments["floor"]), arguments["floor"], value)
-            emit.store(value, at("to", loop.index, emit.const(j)), 0, narrowed(mask, rows, loop.index))
+            address, mask = narrowed(at("to", loop.index, emit.const(j)), limit, rows, loop.index)
+            emit.store(value, address, 0, mask)
 
 
 _NAMES = ("channels", "source", "source_row", "source_column", "to", "to_row", "to_column", "to_panel", "row0", "row1",
@@ -218,14 +237,26 @@ def _make_kind(bits: int, outputs: int, pairs: bool, kind: int) -> Any:
             left = {name: builder.sub(count, j) for name, count in last.items()}
             now = {**arguments, **at, **left}
             now["source_channels"] = now["to_channels"] = left["channels"]
-            whole = inside
+            whole, filled = inside, ir.Constant(ir.IntType(1), 1)
             for count in left.values():
-                whole = builder.and_(whole, builder.icmp_signed(">=", count, const(emit.lanes)))
-            with builder.if_else(whole) as (then, otherwise):
-                with then:
-                    _emit_transform(emit, kind, outputs, False, now)
-                with otherwise:
-                    _emit_transform(emit, kind, outputs, True, now)
+                enough = builder.icmp_signed(">=", count, const(emit.lanes))
+                whole, filled = builder.and_(whole, enough), builder.and_(filled, enough)
+            cases = [(whole, True, False), (None, False, True)]
+            if kind in IMAGES and not MASKED_ONLY:
+                cases.insert(1, (filled, False, False))
+            emit_first(emit, cases, now)
+
+    def emit_first(emit: Emitter, cases: list[tuple[Any, bool, bool]], arguments: dict[str, Any]) -> None:
+        """Emit the choice of the first case whose condition is met; the last one has none."""
+        (condition, whole, masked), *others = cases
+        if not others:
+            _emit_transform(emit, kind, outputs, whole, masked, arguments)
+            return
+        with emit.builder.if_else(condition) as (then, otherwise):
+            with then:
+                _emit_transform(emit, kind, outputs, whole, masked, arguments)
+            with otherwise:
+                emit_first(emit, others, arguments)
 
     @intrinsic
     def transform_kind(
