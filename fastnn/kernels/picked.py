@@ -1,4 +1,4 @@
-"""A 3x3 convolution of 1 to 3 channels to 16, 32, 48 ... with 2x2 max pooling and ReLU, its outputs as lanes.
+"""A 3x3 convolution of 1 to 3 channels with 2x2 max pooling and ReLU, its outputs as lanes, which fill vectors.
 
 One of a window's outputs has a gradient, in each lane another. For it the 2x2 pixels of every place lie side by side,
 and one instruction picks each lane's out of the four, so that a quarter of the products is made. Nothing is transposed.

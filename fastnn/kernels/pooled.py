@@ -4,8 +4,9 @@ Outputs are pooled in registers, and one of the four of a window has a gradient:
 neither written nor read. `index` says which one it is.
 
 For a network's first layers lanes are images, whatever the channels; picked.py has 3x3 kernels whose outputs fill
-vectors, lanewise.py 5x5 kernels from 16 products of channels and outputs on. single.py has the gradients. Further in,
-where the input has a gradient too, the operations are those of lanewise.py, single.py and winograd.py.
+vectors, lanewise.py 5x5 kernels from 16 products of channels and outputs on, with AVX2 from 32. single.py has the
+gradients. Further in, where the input has a gradient too, the operations are those of lanewise.py, single.py and
+winograd.py.
 """
 # mypy: disable-error-code="no-untyped-def"
 
