@@ -12,7 +12,7 @@ from typing import Any
 
 from fastnn import kernels, reference
 from fastnn.bench.peak import Peak
-from fastnn.kernels._simd import INSTRUCTIONS
+from fastnn.kernels._emitter import INSTRUCTIONS
 
 from .calls import conv_call, dense_call
 from .pairs import FULL, ONCE, Effort, Pairs, equal

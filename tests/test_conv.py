@@ -11,8 +11,8 @@ from checks.memory import guarded_end, guarded_start
 from hypothesis import given
 
 from fastnn import kernels, reference
+from fastnn.kernels._emitter import MAX_ROWS
 from fastnn.kernels._memory import WAYS
-from fastnn.kernels._simd import MAX_ROWS
 from fastnn.kernels._transforms import LARGE_TILE, TILE
 from fastnn.kernels._windows import complete
 from fastnn.kernels.conv import ALIASED, image_parts, panel_of

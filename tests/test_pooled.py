@@ -9,8 +9,8 @@ from checks.memory import guarded_end, guarded_start
 from hypothesis import given
 
 from fastnn import kernels, reference
+from fastnn.kernels._emitter import VECTOR_BYTES
 from fastnn.kernels._picked import HAS_PICKS
-from fastnn.kernels._simd import VECTOR_BYTES
 from fastnn.kernels.lanewise import is_lanewise
 from fastnn.kernels.picked import is_picked
 

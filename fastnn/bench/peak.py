@@ -12,8 +12,8 @@ import time
 import numpy as np
 
 from fastnn import get_num_threads
+from fastnn.kernels._emitter import MAX_ROWS
 from fastnn.kernels._peak import COLUMNS, DEPTH, REPEATS, ROW, multiply_add
-from fastnn.kernels._simd import MAX_ROWS
 
 STEP = 2.0**-20  # so that the sums are exact
 

@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._simd import MAX_ACCUMULATORS, VECTOR_BYTES
+from ._emitter import MAX_ACCUMULATORS, VECTOR_BYTES
 
 LANES = VECTOR_BYTES // 4  # images
 # Channels of a tile: 24 sums, 4 pixels and a weight in 32 registers, or 12 sums in 16. All numbers from the least on

@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, models, register_model
 
-from ._simd import mask_from_bits
+from ._emitter import mask_from_bits
 
 LANES = 16
 MASKS_ARE_FREE = "+avx512bw" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")

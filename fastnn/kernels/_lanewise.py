@@ -13,8 +13,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from ._dots import largest
+from ._emitter import MAX_ACCUMULATORS, VECTOR_BYTES
 from ._lanes import LANES, Lanes
-from ._simd import MAX_ACCUMULATORS, VECTOR_BYTES
 from ._single import Vectors
 from ._transforms import INPUT, OUTPUT, WEIGHTS, matrices, transformed
 

@@ -11,8 +11,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
+from ._emitter import VECTOR_BYTES, Emitter
 from ._jit import Primitive
-from ._simd import PAIRS, VECTOR_BYTES, Emitter, call, lanes
+from ._simd import PAIRS, call, lanes
 
 WAYS = 8  # cache lines that a set of L1 holds; all that are a multiple of 4 KB apart fall into one
 

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from ._emitter import MAX_ROWS, VECTOR_BYTES
 from ._jit import kernel
 from ._memory import copy, stack, transpose
-from ._simd import ACCUMULATE, MAX_ROWS, RELU, START, VECTOR_BYTES, VECTORS, gemm
+from ._simd import ACCUMULATE, RELU, START, VECTORS, gemm
 
 PANEL = VECTORS * VECTOR_BYTES  # bytes in one row of a panel of B, which is as wide as the tile
 # Most float32 rows of a packed block of B, and columns of one of A; bytes of a row of a block of B, which L2 holds; and

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ._emitter import MAX_ROWS
 from ._jit import kernel
 from ._memory import address, stack
 from ._parallel import run
-from ._simd import MAX_ROWS, VECTORS, gemm, lanes
+from ._simd import VECTORS, gemm, lanes
 
 DEPTH = 128  # with AVX-512 an A of 7 KB and a B of 16 KB
 ROW = DEPTH + lanes(np.float32)  # so that the rows of A lie in different sets of L1

@@ -10,7 +10,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._dots import double_sum, largest
-from ._simd import MAX_ACCUMULATORS, VECTOR_BYTES
+from ._emitter import MAX_ACCUMULATORS, VECTOR_BYTES
 from ._single import Vectors
 
 TAPS = 3

@@ -22,12 +22,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._emitter import FEATURES, INSTRUCTIONS, MASKED_ONLY
-from ._emitter import MAX_ACCUMULATORS as MAX_ACCUMULATORS
-from ._emitter import MAX_ROWS as MAX_ROWS
-from ._emitter import VECTOR_BYTES as VECTOR_BYTES
-from ._emitter import Emitter as Emitter
-from ._emitter import mask_from_bits as mask_from_bits
+from ._emitter import FEATURES, INSTRUCTIONS, MASKED_ONLY, MAX_ACCUMULATORS, MAX_ROWS, VECTOR_BYTES, Emitter
 from ._jit import Primitive
 
 VECTORS = 2  # per tile row; WIDE_VECTORS where there are few rows

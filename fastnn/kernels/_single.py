@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._simd import MAX_ACCUMULATORS, VECTOR_BYTES, mask_from_bits
+from ._emitter import MAX_ACCUMULATORS, VECTOR_BYTES, mask_from_bits
 
 UNIT = 8  # channels of a pixel, those that it lacks included; places count pixels
 SIZES = (3, 5)  # taps along both axes

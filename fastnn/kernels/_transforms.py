@@ -15,8 +15,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from ._emitter import MASKED_ONLY, VECTOR_BYTES, Emitter
 from ._jit import kernel
-from ._simd import MASKED_ONLY, PAIRS, RELU, VECTOR_BYTES, VECTORS, Emitter
+from ._simd import PAIRS, RELU, VECTORS
 from ._slots import emit_call
 
 TAPS = 3

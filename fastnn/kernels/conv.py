@@ -17,11 +17,12 @@ from __future__ import annotations
 
 from math import gcd
 
+from ._emitter import MAX_ROWS, VECTOR_BYTES
 from ._epilogue import activate, prepare, tile_flags
 from ._jit import kernel
 from ._memory import WAYS, address, copy, stack, transpose
 from ._parallel import run
-from ._simd import ACCUMULATE, MAX_ROWS, VECTOR_BYTES, VECTORS, gemm
+from ._simd import ACCUMULATE, VECTORS, gemm
 from ._windows import CHUNKS, bands, complete, inside
 from .activation import RELU
 from .depthwise import depthwise_input_chunk, depthwise_rows, depthwise_weight_chunk

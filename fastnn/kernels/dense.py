@@ -8,13 +8,14 @@ those with three large dimensions take fewer multiplications (strassen.py).
 
 from __future__ import annotations
 
+from ._emitter import MAX_ROWS
 from ._epilogue import activate, prepare, tile_flags
 from ._jit import kernel
 from ._lanes import LANES, load, store, where_positive
 from ._memory import WAYS, address, one, stack, transpose
 from ._packing import ALIASED, COLUMNS, DEPTH, PAGE, PANEL, SMALL_PANEL, packed_block
 from ._parallel import run
-from ._simd import ACCUMULATE, MAX_ROWS, gemm
+from ._simd import ACCUMULATE, gemm
 from .activation import IDENTITY, RELU, activation_backward
 from .strassen import is_strassen, strassen, strassen_scratch_size
 

@@ -11,15 +11,10 @@ Two tiles at a time pass from rows of the images to windows of y within L1. Larg
     28x28x1 to 8           84    81        32x32x3 to 16         589    416
     28x28x1 to 16         164   148        32x32x3 to 32, same  1545   1018
 
-With AVX2 (Zen 3), separate operations, direct products and these; further in there were no direct ones:
+With AVX2 (Zen 3), in turns, further in, convolution, pooling and ReLU on their own and these:
 
-    14x14x1 to 16     96          61           28x28x1 to 4         321   148    77
-    14x14x4 to 8     134          59           28x28x1 to 6, same   484   278   173
-    14x14x6 to 6     116          68           28x28x1 to 8         394   269   160
-    14x14x6 to 16    209         132           28x28x1 to 16        338   536   239
-    14x14x12 to 16   368         231           28x28x1 to 32, same  860  1457   623
-    12x12x15 to 32   657         332
-    14x14x16 to 32  1301         735
+    14x14x6 to 6     107    86        14x14x8 to 16    326   204
+    14x14x6 to 16    262   166        28x28x6 to 16   1073   978
 """
 # mypy: disable-error-code="no-untyped-def"
 

@@ -32,11 +32,12 @@ Not so: 16 and 32 outputs with images as lanes (28x28x1 to 32: 231 to 437, 16x16
 
 from __future__ import annotations
 
+from ._emitter import VECTOR_BYTES
 from ._epilogue import activate, tile_flags
 from ._jit import kernel
 from ._lanes import LANES, add, load, store
 from ._memory import address, copy, one, stack_array, transpose
-from ._simd import ACCUMULATE, VECTOR_BYTES, VECTORS, gemm
+from ._simd import ACCUMULATE, VECTORS, gemm
 from ._windows import inside
 
 PANEL = VECTORS * VECTOR_BYTES

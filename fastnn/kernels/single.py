@@ -8,11 +8,13 @@ and these, of weights and input:
     14x14x6 to 6, 5x5      9    85    79      52    57        14x14x6 to 16, 3x3    18   102   103      66    80
     28x28x6 to 16, 5x5    64   848  1669     433   517        16x16x8 to 20, 3x3    26   312   215     105   121
 
+(These with pixels of 8 channels as vectors; rows of taps were measured with AVX2 only.)
+
 With AVX2 (Zen 3), in turns, gradients of ReLU, pooling and weights, of the input, and these of weights and input:
 
-    14x14x6 to 16, 5x5     279   203     122   130            14x14x8 to 16, 5x5     350   383     119   119
-    14x14x6 to 6, 5x5      208    94      64    65            14x14x6 to 16, 3x3     151   117      57    87
-    28x28x6 to 16, 5x5    1478  1463     717   747            16x16x8 to 20, 3x3     525   457     113   169
+    14x14x6 to 16, 5x5     299   200     140   150            14x14x8 to 16, 5x5     361   405     142   157
+    14x14x6 to 6, 5x5      202   103      76    85            14x14x6 to 16, 3x3     170   122     110   116
+    28x28x6 to 16, 5x5    1473  1656     588   783            16x16x8 to 20, 3x3     562   462     145   222
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -20,10 +22,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._emitter import VECTOR_BYTES
 from ._jit import kernel
 from ._lanes import LANES, MASKS_ARE_FREE, load, store
 from ._memory import address, one, stack_array, transpose
-from ._simd import ACCUMULATE, VECTOR_BYTES, gemm
+from ._simd import ACCUMULATE, gemm
 from ._single import (
     ACROSS,
     MOST_TAPS,

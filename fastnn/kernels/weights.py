@@ -7,9 +7,10 @@ x and dz, a few channels wide, are copied to where they lie densely, and stay in
 
 from __future__ import annotations
 
+from ._emitter import MAX_ROWS, VECTOR_BYTES
 from ._jit import kernel
 from ._memory import address, copy, one, stack
-from ._simd import ACCUMULATE, MAX_ROWS, VECTOR_BYTES, VECTORS, gemm
+from ._simd import ACCUMULATE, VECTORS, gemm
 from ._windows import CHUNKS, complete, inside
 
 BLOCK = 64  # output channels in one chunk

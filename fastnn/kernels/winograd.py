@@ -22,12 +22,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._emitter import VECTOR_BYTES
 from ._epilogue import activate, tile_flags
 from ._halves import pool_rows, spread_rows
 from ._jit import kernel
 from ._memory import copy, numbers, one
 from ._parallel import run, run_in_places
-from ._simd import ACCUMULATE, FAR, VECTOR_BYTES, VECTORS, gemm
+from ._simd import ACCUMULATE, FAR, VECTORS, gemm
 from ._transforms import (
     GRADIENT,
     INPUT,
