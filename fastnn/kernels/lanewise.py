@@ -1,7 +1,7 @@
 """A 5x5 convolution with 2x2 max pooling and ReLU by Winograd's products, with images as lanes (see _lanewise.py).
 
 Two tiles at a time pass from rows of the images to windows of y within L1. Largest error relative to the largest output
-1e-6. Batch 64, two threads, in us, direct products and these, in turns; index as further in, then as in first layers:
+1e-6. Batch 64, two threads, in us, direct products and these, in turns, further in, then as first layers:
 
     14x14x1 to 16     36    29        14x14x6 to 16    150    93
     14x14x4 to 8      55    42        14x14x12 to 16   286   192
