@@ -8,8 +8,8 @@ vectors, lanewise.py 5x5 kernels from 16 products of channels and outputs on, wi
 gradients. Further in, where the input has a gradient too, the operations are those of lanewise.py, single.py and
 winograd.py.
 
-Batch 64, AVX2 (Zen 3), two threads, in us, in turns. With one channel before: 16 images as lanes, which take two vectors,
-and pixels selected from the window's for the gradient; with three: the operations on their own.
+Batch 64, AVX2 (Zen 3), two threads, in us, in turns. With one channel before: 16 images as lanes, which take two
+vectors, and for the gradient pixels selected from the window's; with three: the operations on their own.
 
                               forward        weight gradient
     28x28x1 to 6, 5x5         340   206        213   173
