@@ -9,6 +9,7 @@ optimizers that are not fastnn's own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from fastnn._backend import recording
@@ -40,7 +41,7 @@ class Recorded:
     def __init__(self, model: Sequential) -> None:
         self.model = model
         self._recording: Any = None
-        self._watched: list[tuple[dict[str, Any], str, Any]] = []
+        self._watched: tuple[tuple[Any, ...], ...] = ((), (), ())  # attributes, names, values
 
     def _parts(self) -> Iterator[Part]:
         """What the work goes through."""
@@ -49,11 +50,10 @@ class Recorded:
     def _is_recorded(self) -> bool:
         if self._recording is None:
             return False
-        for attributes, name, value in self._watched:
-            if attributes.get(name) is not value:
-                self._recording = None
-                return False
-        return True
+        attributes, names, values = self._watched
+        if not all(map(is_, map(dict.get, attributes, names), values)):  # no loop in Python: every step comes here
+            self._recording = None
+        return self._recording is not None
 
     def _is_recordable(self) -> bool:
         parts = [part for part in self._parts() if not (isinstance(part, Optimizer) and part.backend is None)]
@@ -68,7 +68,7 @@ class Recorded:
 
     def _keep(self, tape: Any, live_arrays: Sequence[Array]) -> None:
         self._recording = tape.finish(live_arrays)
-        self._watched = list(self._settings())
+        self._watched = tuple(zip(*self._settings(), strict=True))
 
     def calls(self) -> list[tuple[str, tuple[Any, ...]]]:
         """The recorded operations in their order: name and arguments. Empty where nothing is recorded."""
