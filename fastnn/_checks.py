@@ -16,7 +16,7 @@ import numpy as np
 from fastnn._typing import Array, ArrayLike, Backend, Pair, Precision, Seed, Shape
 
 FLOAT_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
-_ROWS_AT_ONCE = 4096
+_AT_ONCE = 1 << 18  # elements looked at: what is found about them is small enough to stay in the cache
 _SUM_TO_ONE = 1e-2  # what probabilities may miss: float16 with a thousand classes
 _QUICK = 8192  # elements of one image; larger products would wake the threads of NumPy's BLAS
 
@@ -71,8 +71,9 @@ def finite(owner: str, name: str, value: Array) -> None:
     """Refuse NaN and infinity, naming the first row (sample) that holds one."""
     if value.size <= _QUICK and value.flags.c_contiguous and math.isfinite(np.vdot(value, value)):
         return  # half the time; where the sum overflows, the elements are looked at
-    for start in range(0, len(value), _ROWS_AT_ONCE):
-        rows = value[start : start + _ROWS_AT_ONCE]
+    at_once = max(1, _AT_ONCE * len(value) // max(1, value.size))
+    for start in range(0, len(value), at_once):
+        rows = value[start : start + at_once]
         good = np.isfinite(rows)
         if not good.all():
             row = int(np.argmin(good.reshape(len(rows), -1).all(axis=1)))
