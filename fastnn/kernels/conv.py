@@ -30,10 +30,9 @@ from .narrow import (
     image_chunk,
     image_groups,
     image_rows,
-    pixel_chunk,
-    pixel_step,
-    plane_chunk,
-    plane_rows,
+    term_chunk,
+    term_rows,
+    term_weights_chunk,
     weight_chunk,
     weight_pixels,
 )
@@ -155,16 +154,12 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         run(depthwise_input_chunk, dx.shape[0], work * 16, (dz, w, stride, padding, dilation, dx))
         return
     high = image_rows(dz, w.shape, dx.shape, stride, dilation, groups) if stride[0] == stride[1] == 1 else 0
-    step = pixel_step(w.shape, dz, dx, stride, padding, dilation, groups)
-    flat = plane_rows(w.shape, dz, dx, stride, padding, dilation, groups) if high == 0 else 0
-    cut = bands(dx.shape[0], dx.shape[1])
-    if flat > 0:
-        flip(w, stride, padding, dilation, groups, dx.shape[3], scratch)
-        run(plane_chunk, dx.shape[0] * cut, work, (cut, flat, dz, address(scratch, 0), w.shape[0], w.shape[1],
-            padding, dilation, dx))  # fmt: skip
-        return
-    if step > 0 and (dx.shape[3] <= 2 or high == 0):
-        run(pixel_chunk, dx.shape[0] * cut, work, (cut, step, dz, w, stride, padding, dilation, dx))
+    few = term_rows(w.shape, dz, dx, stride, padding, dilation, groups)
+    if few > 0 and (dx.shape[3] <= 2 or high == 0):
+        parts = min(dx.shape[0], CHUNKS)
+        cut = bands(parts, dx.shape[1])
+        run(term_weights_chunk, w.shape[0], w.size, (w, scratch))
+        run(term_chunk, parts * cut, work, (parts, cut, few, dz, w.shape, scratch, padding, dx))
         return
     panel = dx.shape[3]
     if high == 0 and not is_winograd(dz.shape, w.shape, stride, dilation, groups):

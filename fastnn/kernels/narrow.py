@@ -2,30 +2,31 @@
 
     images as lanes    forward, input gradient: up to two vectors of images are interleaved pixel by pixel. No channel
                        count wastes lanes, and no padding is computed; it wants a batch, and a transpose at both ends.
-    pixels as lanes    input gradient: a product gives each tap's share for a row of pixels; shares are added shifted.
-    planes of dz       input gradient of 3 to 7 channels from up to 16: each output's rows of dz lie with zeros around
-                       them as one long row, so that a whole image is a product for each row of taps, and no shares
-                       are added up. 32x32x3 to 16, 3x3: 584 to 472 us, 28x28x3 to 12, 5x5: 819 to 638.
+    terms as lanes     input gradient: both factors are vectors of neighbouring inputs, whose products each output adds
+                       up across lanes in the end. The inputs of a row of taps lie one after the other, so that no
+                       number of channels wastes lanes.
     several pixels     weight gradient: P neighbouring pixels with all their outputs are the columns of one product,
                        the inputs that any of them sees its rows; what lies outside a pixel's window is thrown away.
     outputs as rows    weight gradient: the transposed product, whose columns are the inputs of a kernel row.
 
-`image_rows`, `plane_rows`, `pixel_step` and `weight_pixels` choose. Batch 64, two cores, before and after, in us
-(python -m pytest benchmarks/test_conv.py -k narrow):
+`image_rows`, `term_rows` and `weight_pixels` choose. Batch 64, two cores, before and after, in us
+(python -m pytest benchmarks/test_conv.py -k narrow; input gradients with terms as lanes in loops of their own):
 
                                 forward       weight gradient    input gradient
-    28x28x1 to 6, 5x5           239   123         270   137          1357   240
-    28x28x1 to 16, 3x3                                                976   205
-    28x28x1 to 32, 3x3                                               1099   312
-    28x28x1 to 20, 5x5 valid    334   269                            1112   399
+    28x28x1 to 6, 5x5           239   123         270   137          1357   175
+    28x28x1 to 16, 3x3                                                976   147
+    28x28x1 to 32, 3x3                                               1099   272
+    28x28x1 to 20, 5x5 valid    334   269                            1112   484
     32x32x3 to 6, 5x5 valid     588   290         617   252          3135   308
-    32x32x3 to 16, 3x3                                               2175   540
-    32x32x3 to 32, 3x3                                               2474   920
-    32x32x3 to 32, 5x5                                               5238  2110
+    32x32x3 to 16, 3x3                                               2175   357
+    32x32x3 to 32, 3x3                                               2474   684
+    32x32x3 to 32, 5x5                                               5238  1670
     14x14x6 to 16, 5x5 valid                                          694   171
     16x16x16 to 10, 3x3         347   282         358   237
     12x12x20 to 20, 5x5        1183   720        1227   971          1194   740
 
+A product for each tap's share of a row of pixels, whose shares were added shifted, took 225 us for 28x28x1 to 16, 3x3,
+340 to 32, but 405 to 20, 5x5; one of a whole image from planes of its outputs 490 for 32x32x3 to 16, 3x3.
 Not so: 16 and 32 outputs with images as lanes (28x28x1 to 32: 231 to 437, 16x16x16 to 10's input gradient: 232 to 274).
 """
 # mypy: disable-error-code="no-untyped-def"
@@ -35,17 +36,15 @@ from __future__ import annotations
 from ._emitter import VECTOR_BYTES
 from ._epilogue import activate, tile_flags
 from ._jit import kernel
-from ._lanes import LANES, add, load, store
 from ._memory import address, copy, one, stack_array, transpose
 from ._simd import ACCUMULATE, VECTORS, gemm
+from ._terms import dots, outputs_of
 from ._windows import inside
 
 PANEL = VECTORS * VECTOR_BYTES
 IMAGES_ROOM = 49152  # elements on the stack: 192 KB of float32, which L2 holds
 ROOM = 16384  # the same of the others: 64 KB
-PIXELS = 64  # of dz at once
-PAGE = 1024  # elements
-PLANES = 16  # of dz; with 32 shares of pixels are as fast
+TERMS_ROOM = 32768  # the same of rows of dz
 
 
 @kernel
@@ -104,124 +103,60 @@ def image_chunk(chunk, bands, high, x, w, taps_h, taps_w, b, stride, padding, di
 
 
 @kernel
-def pixel_step(w_shape, dz, dx, stride, padding, dilation, groups):
-    """Return how many pixels of dz to take at once with pixels as lanes, 0: not so."""
-    taps_h, taps_w, c, k = w_shape
-    if groups > 1 or stride[1] > 1 or 2 * c * dx.itemsize > VECTOR_BYTES:
+def term_rows(w_shape, dz, dx, stride, padding, dilation, groups):
+    """Return how many rows of dx to compute at once with terms as lanes, 0: not so."""
+    (taps_h, taps_w, c, k), width = w_shape, dx.shape[2]
+    if groups > 1 or max(stride) > 1 or max(dilation) > 1 or c > outputs_of(VECTOR_BYTES // dx.itemsize):
         return 0
-    margin = (taps_w - 1) * dilation[1]
-    row = _padded_row(dz.shape[2], dx.shape[2], padding[1], margin)
-    step = min(PIXELS, _whole(dz.shape[2], LANES))
-    while step > 0 and _shares_end(taps_h * taps_w * c, k, step, margin) + c * row > ROOM:
-        step -= LANES
-    return step
-
-
-@kernel
-def pixel_chunk(chunk, bands, step, dz, w, stride, padding, dilation, dx):
-    """The input gradient of one band of an image's rows."""
-    (_, rows, columns, k), (taps_h, taps_w, c, _) = dz.shape, w.shape
-    _, height, width, _ = dx.shape
-    n, band = chunk // bands, chunk % bands
-    margin = (taps_w - 1) * dilation[1]
-    row = _padded_row(columns, width, padding[1], margin)
-    # Pixels of dz (K, step), the taps' shares of them (R, S, C, step) with zeros between rows, and rows of dx (C, W).
-    memory, before = stack_array(dx, ROOM), _whole(margin, LANES)
-    shares, share_row, planes = k * step, step + before, _shares_end(taps_h * taps_w * c, k, step, margin)
-    high, last = (ROOM - planes) // (c * row), (band + 1) * height // bands
-    for h0 in range(band * height // bands, last, high):
-        h1 = min(h0 + high, last)
-        memory[planes : planes + (h1 - h0) * c * row] = 0
-        for j0 in range(0, columns, step):
-            pixels = min(step, columns - j0)
-            memory[shares:planes] = 0
-            for i in range(rows):
-                h = i * stride[0] - padding[0] - h0
-                r0, r1 = inside(h, dilation[0], taps_h, h1 - h0)
-                if r0 == r1:
-                    continue
-                transpose(dz, pixels, k, address(dz, ((n * rows + i) * columns + j0) * k), k, address(memory, 0), step)
-                gemm(dz, (r1 - r0) * taps_w * c, pixels, 1, k, address(w, r0 * taps_w * c * k), k, 0, 1,
-                     address(memory, 0), 0, step, address(memory, shares + before), share_row, 0, 0)  # fmt: skip
-                for r in range(r0, r1):
-                    for channel in range(c):
-                        share = shares + before + ((r - r0) * taps_w * c + channel) * share_row
-                        to = planes + ((h + r * dilation[0]) * c + channel) * row + j0
-                        _add_shifted(memory, share, c * share_row - dilation[1], taps_w, to, pixels + margin)
-        for h in range(h1 - h0):
-            source = address(memory, planes + h * c * row + padding[1])
-            to = address(dx, (n * height + h0 + h) * width * c)
-            if c == 1:
-                copy(dx, 1, width, source, 0, to, 0)
-            else:
-                transpose(dx, c, width, source, row, to, c)
-
-
-@kernel
-def plane_rows(w_shape, dz, dx, stride, padding, dilation, groups):
-    """Return how many rows of dx to compute at once from planes of dz, 0: not so."""
-    taps_h, taps_w, c, k = w_shape
-    margin_h, margin = (taps_h - 1) * dilation[0], (taps_w - 1) * dilation[1]
-    if groups > 1 or max(stride) > 1 or c < 3 or k > PLANES or 2 * c * dx.itemsize >= VECTOR_BYTES:
+    if padding[0] >= taps_h or padding[1] >= taps_w:
         return 0
-    pitch = dx.shape[2] + margin
-    # Room for as many planes as transpose's blocks have rows, at both ends
-    high = min(dx.shape[1], (IMAGES_ROOM - 6 * LANES * LANES) // (2 * LANES * pitch) - margin_h)
-    return high if high >= min(dx.shape[1], 4 * margin_h) else 0
+    room = TERMS_ROOM - VECTOR_BYTES // dx.itemsize * k  # the last tile has pixels that are none
+    return max(0, min(dx.shape[1], room // ((width + taps_w - 1) * k) - taps_h + 1))
 
 
 @kernel
-def plane_chunk(chunk, bands, high, dz, w, taps_h, taps_w, padding, dilation, dx):
-    """The input gradient of one band of an image's rows. w: address of the flipped weights (R, S, K, C)."""
-    (_, rows, columns, k), (_, height, width, c) = dz.shape, dx.shape
-    n, band = chunk // bands, chunk % bands
-    margin_h, margin = (taps_h - 1) * dilation[0], (taps_w - 1) * dilation[1]
-    pitch = width + margin
-    memory = stack_array(dx, IMAGES_ROOM)  # a plane for each output's rows of dz with zeros around them; dx's planes
-    for at in range(0, IMAGES_ROOM, PAGE):
-        memory[at] = 0  # masked accesses to pages that nobody has written yet take 75 us an image
-    # Lines apart by an odd number fall into all sets of L1
-    plane, result = _whole((high + margin_h) * pitch, 2 * LANES) + LANES, _whole(high * pitch, LANES)
-    before = margin - padding[1]  # zeros to the left; where negative, pixels that no input has seen
-    j0, j1 = max(0, -before), min(columns, pitch - before)
-    last = (band + 1) * height // bands
-    for h0 in range(band * height // bands, last, high):
-        h1 = min(h0 + high, last)
-        top = h0 + padding[0] - margin_h  # the row of dz in the planes' first
-        memory[: k * plane] = 0
-        for i in range(max(0, top), min(rows, h1 + padding[0])):
-            transpose(dz, j1 - j0, k, address(dz, ((n * rows + i) * columns + j0) * k), k,
-                      address(memory, (i - top) * pitch + before + j0), plane)  # fmt: skip
-        count = (h1 - h0 - 1) * pitch + width
-        for r in range(taps_h):
-            gemm(dz, c, count, taps_w, k, w + r * taps_w * k * c * dx.itemsize, 1, k * c, c,
-                 address(memory, r * dilation[0] * pitch), dilation[1], plane,
-                 address(memory, k * plane), result, 0, ACCUMULATE if r > 0 else 0)  # fmt: skip
-        for h in range(h1 - h0):
-            transpose(dx, c, width, address(memory, k * plane + h * pitch), result,
-                      address(dx, (n * height + h0 + h) * width * c), c)  # fmt: skip
+def term_weights_chunk(r, w, flipped):
+    """Write the weights of one row of the taps, turned round, as vectors of terms: (S * K / L, C, L) of L lanes."""
+    (taps_h, taps_w, c, k), lanes = w.shape, VECTOR_BYTES // w.itemsize
+    row = _whole(taps_w * k, lanes) * c
+    flipped[r * row : (r + 1) * row] = 0
+    for s in range(taps_w):
+        for channel in range(c):
+            for i in range(k):
+                term = s * k + i
+                to = r * row + (term // lanes * c + channel) * lanes + term % lanes
+                flipped[to] = w[taps_h - 1 - r, taps_w - 1 - s, channel, i]
 
 
 @kernel
-def _add_shifted(memory, source, apart, terms, to, count):
-    """Add `terms` spans of `count` elements, `apart` from each other, to the span at `to`."""
-    for t in range(0, count, LANES):
-        total = load(memory, to + t, count - t)
-        for term in range(terms):
-            total = add(total, load(memory, source + term * apart + t, LANES))
-        store(memory, to + t, count - t, total)
-
-
-@kernel
-def _shares_end(taps, k, step, margin):
-    """Return where pixel_chunk's shares and the zeros behind the last of them end."""
-    return k * step + (taps + 1) * (step + _whole(margin, LANES))
-
-
-@kernel
-def _padded_row(columns, width, padding, margin):
-    """Return the length of a row of dx with all pixels that a window reaches."""
-    return _whole(max(columns + margin, width + padding), LANES)
+def term_chunk(chunk, parts, bands, high, dz, w_shape, flipped, padding, dx):
+    """The input gradient of one band of the rows of some images."""
+    (taps_h, taps_w, c, k), (images, height, width, _) = w_shape, dx.shape
+    _, rows, columns, _ = dz.shape
+    part, band = chunk // bands, chunk % bands
+    lanes = VECTOR_BYTES // dx.itemsize
+    wide = (width + taps_w - 1) * k
+    before = taps_w - 1 - padding[1]
+    count = min(columns, width + taps_w - 1 - before)
+    first, last = band * height // bands, (band + 1) * height // bands
+    high = min(high, last - first)
+    memory = stack_array(dx, TERMS_ROOM)  # rows of dz with zeros around them
+    memory[: (high + taps_h - 1) * wide + lanes * k] = 0
+    for n in range(part * images // parts, (part + 1) * images // parts):
+        for h0 in range(first, last, high):
+            h1 = min(h0 + high, last)
+            top = h0 + padding[0] - taps_h + 1  # the row of dz in the memory's first
+            for i in range(h1 - h0 + taps_h - 1):
+                if 0 <= top + i < rows:
+                    source, to = address(dz, ((n * rows + top + i) * columns) * k), i * wide + before * k
+                    copy(dz, 1, count * k, source, 0, address(memory, to), 0)
+                elif high < height:  # where rows of another block lay
+                    memory[i * wide : (i + 1) * wide] = 0
+            for h in range(h0, h1):
+                to = (n * height + h) * width
+                for j in range(0, width, lanes // c):
+                    dots(dx, c, taps_h, taps_w * k, address(memory, (h - h0) * wide + j * k), k, wide,
+                         address(flipped, 0), address(dx, (to + j) * c), (width - j) * c)  # fmt: skip
 
 
 @kernel

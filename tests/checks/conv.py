@@ -88,15 +88,18 @@ _PLAIN_EXAMPLES = [
     Conv2DCase(33, (4, 5), 3, 6, (3, 3), padding=(1, 1), after=(1, 1), activation=1),
     Conv2DCase(32, (5, 3), 2, 5, (2, 3), stride=(2, 1), padding=(4, 5), dilation=(2, 1), activation=9),
     Conv2DCase(35, (3, 3), 6, 20, (3, 2), padding=(5, 0), after=(0, 4), bias=False),
-    # pixels as lanes: several steps of them, dilation, padding beyond the kernel
+    # terms as lanes: a partial vector of them and of pixels, dilation and padding beyond the kernel, which take others
     Conv2DCase(1, (3, 70), 3, 4, (3, 3), padding=(1, 1), after=(1, 1)),
     Conv2DCase(1, (7, 9), 1, 3, (3, 2), stride=(2, 1), dilation=(2, 3), padding=(7, 6), after=(5, 6)),
     # several pixels side by side, one left over; outputs as rows
     Conv2DCase(2, (6, 9), 1, 6, (5, 5), stride=(1, 2), padding=(2, 3), after=(2, 3)),
     Conv2DCase(1, (6, 6), 5, 20, (5, 5), padding=(2, 6), after=(2, 0), dilation=(2, 1)),
-    # planes of the outputs' gradient: bands of rows, dilation, padding beyond the kernel
+    # the same in bands of rows, and of many channels
     Conv2DCase(2, (33, 30), 3, 16, (3, 3), padding=(1, 1), after=(1, 1)),
     Conv2DCase(1, (12, 9), 7, 11, (2, 3), padding=(3, 5), after=(1, 0), dilation=(1, 2)),
+    Conv2DCase(9, (40, 37), 1, 40, (5, 4), padding=(4, 1), after=(0, 2)),
+    Conv2DCase(2, (6, 5), 8, 3, (1, 1)),
+    Conv2DCase(3, (21, 7), 4, 70, (2, 3), padding=(0, 2), after=(1, 0)),
 ]
 # Enough work for Winograd's products: partial tiles, channels that fill no vector, blocks of many and of few tiles
 WINOGRAD_EXAMPLES = [
