@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastnn.model import Sequential
 
 _BLOCK = 0.05  # seconds between two looks at a Ctrl-C; steps without hooks run in such blocks
+_GROWTH = 16  # of a block's steps beside those of the one before
 
 
 class Batches:
@@ -69,7 +70,7 @@ class Batches:
             own = None if shares is None else shares.part(number, number + steps)
             losses, accuracies, done = work.run(x, y, part, steps, own)
             seconds = (time.perf_counter() - began) / steps
-            self._at_once = max(1, min(2 * self._at_once, int(_BLOCK / seconds)))
+            self._at_once = max(1, min(_GROWTH * self._at_once, int(_BLOCK / seconds)))
             yield rows, losses[: done + 1], accuracies[: done + 1]
             start, number = stop, number + steps
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import asdict, dataclass, field, replace
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,15 +116,16 @@ def fit(
                 hook(0, {})
             steps = batches.run(order if shuffle else None, bool(begin_batch or end_batch), epoch)
             for size, losses, accuracies in steps:
-                for loss, accuracy in zip(losses.tolist(), accuracies.tolist(), strict=True):
-                    if not math.isfinite(loss):
-                        what = f"the loss is {loss} in epoch {epoch + 1}, batch {number + 1}"
-                        raise guard.diverged(what, epoch, number)
+                number += len(losses)
+                if len(losses) > 1 or math.isfinite(losses[-1]):
                     guard.confirm()
-                    loss_sum += loss * size
-                    right_sum += accuracy * size
-                    seen += size
-                    number += 1
+                if not math.isfinite(losses[-1]):
+                    what = f"the loss is {losses[-1]} in epoch {epoch + 1}, batch {number}"
+                    raise guard.diverged(what, epoch, number - 1)
+                # One after the other, so that the sums do not depend on how many steps come at once
+                loss_sum = reduce(add, (losses * size).tolist(), loss_sum)
+                right_sum = reduce(add, (accuracies * size).tolist(), right_sum)
+                seen += size * len(losses)
                 for hook in end_batch:
                     hook(number - 1, {"loss": loss_sum / seen, "accuracy": right_sum / seen, "size": size,
                                       "batches": batches.count})  # fmt: skip
