@@ -120,8 +120,9 @@ class Optimizer:
 
     def coming_learning_rates(self, steps: int) -> Array:
         """The rates of the next updates, float64 (steps,)."""
-        rate, iterations = self._schedule.rate, range(self.iterations, self.iterations + steps)
-        return np.array([rate(i) / (1 + self.decay * i) for i in iterations])
+        iterations = range(self.iterations, self.iterations + steps)
+        rates = np.fromiter(map(self._schedule.rate, iterations), np.float64, steps)
+        return rates / (1 + self.decay * np.arange(iterations.start, iterations.stop))
 
     def plan(self, total_steps: int, steps_per_epoch: int) -> None:
         """Tell the schedule how long the training that begins now will be; `fit` does this."""
