@@ -14,6 +14,7 @@ from ._jit import kernel
 from ._lanes import LANES, load, store, where_positive
 from ._memory import WAYS, address, one, stack, transpose
 from ._packing import ALIASED, COLUMNS, DEPTH, GROUP, PAGE, PANEL, SMALL_PANEL, packed_block
+from ._parallel import SMALL as SMALL_WORK
 from ._parallel import run
 from ._simd import ACCUMULATE, gemm
 from .activation import IDENTITY, RELU, activation_backward
@@ -170,7 +171,7 @@ def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alph
             row_blocks = max(row_blocks, min(2 * CHUNKS, m // HIGH))
     elif near:
         row_blocks = max(row_blocks, CHUNKS if few else PARTS)  # and few column blocks, each of which copies A
-    elif _is_grouped(n, a_k, size):
+    elif _is_grouped(m, n, k, a_k, size):
         row_blocks = max(row_blocks, min(CHUNKS, (m + MAX_ROWS - 1) // MAX_ROWS))
     column_blocks = min(panels, (CHUNKS + row_blocks - 1) // row_blocks)
     if packed:  # A is copied again for every block of B
@@ -217,12 +218,13 @@ def _is_narrow(n, k, a_k, size):
 
 
 @kernel
-def _is_grouped(n, a_k, size):
+def _is_grouped(m, n, k, a_k, size):
     """Return whether a direct weight gradient writes all columns of a few tiles' rows before it goes on to the next.
 
-    AVX-512: (8, 784, 256) 25 to 20 us, (32, 784, 256) 66 to 63, (128, 784, 256) 233 to 230, (128, 64, 64) 5.7 to 6.1.
+    AVX-512: (8, 784, 256) 25 to 20 us, (32, 784, 256) 66 to 63, (128, 784, 256) 233 to 230, (128, 64, 64) 5.7 to 6.1;
+    one thread: (65, 65, 65) 7.3 to 7.8.
     """
-    return a_k != 1 and n * size > 2 * PANEL
+    return a_k != 1 and n * size > 2 * PANEL and _work(m, n, k, size) >= SMALL_WORK
 
 
 @kernel
@@ -253,7 +255,7 @@ def _product_chunk(chunk, packed, near, like, m, n, k, row_blocks, column_blocks
     if packed or near:
         packed_block(packed, like, rows, columns, k, a, a_row, a_k, b, b_k, b_n, c, n, bias, tile_flags(activation))
     else:
-        group = GROUP if _is_grouped(n, a_k, size) else rows
+        group = GROUP if _is_grouped(m, n, k, a_k, size) else rows
         for i in range(0, rows, group):
             gemm(like, min(group, rows - i), columns, 1, k, a + i * a_row * size, a_row, 0, a_k, b, 0, b_k,
                  c + i * n * size, n, bias, tile_flags(activation))  # fmt: skip
