@@ -25,6 +25,7 @@ from ._parallel import run
 from ._simd import ACCUMULATE, VECTORS, gemm
 from ._windows import CHUNKS, bands, complete, inside
 from .activation import RELU
+from .dense import sum_parts
 from .depthwise import depthwise_input_chunk, depthwise_rows, depthwise_weight_chunk
 from .narrow import (
     image_chunk,
@@ -381,15 +382,7 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
 @kernel
 def sum_chunk(chunk, parts, step, scratch, dw, db):
     """Add the parts, `step` apart, in their order, for one chunk of the gradients."""
-    size = dw.size
-    for i in range(chunk * size // CHUNKS, (chunk + 1) * size // CHUNKS):
-        total = scratch[i]
-        for part in range(1, parts):
-            total += scratch[part * step + i]
-        dw[i] = total
+    first, last = chunk * dw.size // CHUNKS, (chunk + 1) * dw.size // CHUNKS
+    sum_parts(parts, step, scratch, first, dw[first:last])
     if chunk == 0:
-        for i in range(db.size):
-            total = scratch[size + i]
-            for part in range(1, parts):
-                total += scratch[part * step + size + i]
-            db[i] = total
+        sum_parts(parts, step, scratch, dw.size, db)

@@ -101,7 +101,8 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
     (n, c), k = x.shape, dz.shape[1]
     if in_parts(n, c, k):
         run(_part_chunk, CHUNKS, n * c * k // 16, (x, dz, scratch))
-        _sum_parts(scratch[: (c + 1) * k * CHUNKS], dw.reshape(-1), db)
+        sum_parts(CHUNKS, (c + 1) * k, scratch, 0, dw.reshape(-1))
+        sum_parts(CHUNKS, (c + 1) * k, scratch, c * k, db)
     elif is_strassen(n, c, k):
         run(strassen, 1, 0, (x, True, dz, False, db[:0], IDENTITY, 0.0, scratch, dw, db))
     else:
@@ -115,7 +116,7 @@ def dense_input_gradient(dz, w, relu, scratch, dx):
     (n, k), c = dz.shape, w.shape[0]
     if is_strassen(n, c, k):
         run(strassen, 1, 0, (dz, False, w, True, scratch[:0], IDENTITY, 0.0, scratch, dx, scratch[:0]))
-        _slope(relu, dx)
+        slope(relu, dx)
     else:
         input_product(dz, w, relu, dx)
 
@@ -126,7 +127,7 @@ def input_product(dz, w, relu, dx):
     (m, n), c = dz.shape, w.shape[0]
     if n * dz.itemsize > WIDE and m >= 64:
         product(dz, m, c, n, address(dz, 0), n, 1, address(w, 0), 1, n, address(dx, 0), 0, 0, 0.0, 0)
-        _slope(relu, dx)
+        slope(relu, dx)
     elif SMALL_PANEL and m >= 2 * FLIPPED_ROWS and n * dz.itemsize <= SHORT:
         panels = (c * dz.itemsize + PANEL - 1) // PANEL
         row_blocks = min(CHUNKS, m // FLIPPED_ROWS)  # and few column blocks: long rows of relu come faster from L3
@@ -143,7 +144,7 @@ def input_product(dz, w, relu, dx):
 
 
 @kernel
-def _slope(relu, dx):
+def slope(relu, dx):
     if relu.size > 0:
         activation_backward(RELU, 0.0, relu.reshape(-1)[:0], relu.reshape(-1), dx.reshape(-1), dx.reshape(-1))
 
@@ -350,12 +351,10 @@ def _part_chunk(chunk, x, dz, scratch):
 
 
 @kernel
-def _sum_parts(scratch, dw, db):
-    """Add the parts in their order."""
-    size = scratch.size // CHUNKS
-    gemm(dw, 1, dw.size, 1, CHUNKS, one(dw), 0, 0, 0, address(scratch, 0), 0, size, address(dw, 0), 0, 0, 0)
-    if db.size > 0:
-        gemm(dw, 1, db.size, 1, CHUNKS, one(dw), 0, 0, 0, address(scratch, dw.size), 0, size, address(db, 0), 0, 0, 0)
+def sum_parts(parts, step, scratch, first, to):
+    """Write the sums of parts that lie `step` elements apart in the scratch, from `first` on, in their order."""
+    if to.size > 0:
+        gemm(to, 1, to.size, 1, parts, one(to), 0, 0, 0, address(scratch, first), 0, step, address(to, 0), 0, 0, 0)
 
 
 @kernel
