@@ -23,6 +23,7 @@ def describe() -> dict[str, str]:
         "cpu": _cpu_model(),
         "features": _simd.features(),
         "tile": _simd.describe(),
+        "bf16": _simd.describe_bf16(),
         "threading layer": f"fastnn's own pool, idle threads wait by {_pool.waiting()}",
         "threads": f"{_pool.get_limit()} of {_pool.pool_size()}",
         "cache folder": "none (nothing is writable)" if folder is None else str(folder),

@@ -9,11 +9,14 @@ import threads
 from checks import conv, dense
 from checks.common import blank
 from checks.memory import guarded_end, guarded_start
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from fastnn import kernels, reference
-from fastnn.kernels import _simd, bf16
+from fastnn.kernels import _amx, _simd, bf16
 from fastnn.reference import bf16 as rounding
 
+needs_amx = pytest.mark.skipif(not _amx.HAS_AMX, reason="this CPU has no tiles")
 pytestmark = pytest.mark.skipif(not _simd.HAS_BF16, reason="this CPU has no products of bf16")
 
 DENSE = [
@@ -38,25 +41,66 @@ DIRECT = [
 WINOGRAD = [replace(case, activation=0) for case in conv.WINOGRAD_EXAMPLES if case.c * case.k > 2000]
 
 
+def dense_pays(case):
+    """Whether the case's products are of bf16."""
+    return bf16.dense_pays.py_func(case.n, case.c, case.k)
+
+
+def conv_pays(case):
+    """Whether the case's products are of bf16."""
+    _, w, _, dz = case.arrays()
+    return bf16.conv_pays.py_func(dz.shape, w.shape, case.stride, case.dilation, case.groups)
+
+
 @pytest.mark.parametrize("place", [guarded_end, guarded_start])
 @pytest.mark.parametrize("case", DENSE, ids=str)
 def test_dense_products_are_those_of_rounded_numbers(case, place):
-    dense.check_dense(bf16, case, place, rounding)
+    dense.check_dense(bf16, case, place, rounding if dense_pays(case) else reference)
 
 
 @pytest.mark.parametrize("place", [guarded_end, guarded_start])
 @pytest.mark.parametrize("case", DIRECT, ids=str)
 def test_convolutions_are_those_of_rounded_numbers(case, place):
-    conv.check_conv2d(bf16, case, place, rounding)
+    conv.check_conv2d(bf16, case, place, rounding if conv_pays(case) else reference)
+
+
+@st.composite
+def large_dense_cases(draw):
+    """Shapes whose products are of bf16, with whole and partial tiles."""
+    n, c = draw(st.integers(64, 300)), draw(st.integers(32, 300))
+    k = draw(st.integers(max(32, (1 << 21) // (n * c) + 1), 2400))
+    return dense.DenseCase(n, c, k, draw(st.booleans()), draw(st.sampled_from([0, 1, 4])))
+
+
+@needs_amx
+@given(large_dense_cases())
+def test_dense_tiles_of_any_shape(case):
+    dense.check_dense(bf16, case, guarded_end, rounding)
+
+
+@st.composite
+def tiled_conv_cases(draw):
+    """Any geometry of one group whose images are worth the copies."""
+    case = draw(conv.conv2d_cases(("float32",)))
+    c, k, more = draw(st.integers(16, 80)), draw(st.integers(16, 80)), draw(st.integers(0, 20))
+    image = (case.image[0] + more, case.image[1] + draw(st.integers(0, 20)))
+    return replace(case, c=c, k=k, groups=1, image=image, activation=draw(st.sampled_from([0, 1, 4])))
+
+
+@needs_amx
+@given(tiled_conv_cases())
+def test_convolutions_by_tiles_of_any_shape(case):
+    assume(conv_pays(case))
+    conv.check_conv2d(bf16, case, guarded_end, rounding)
 
 
 def test_the_cases_take_the_path_they_are_for():
-    assert all(bf16.dense_pays.py_func(case.n, case.c, case.k) for case in DENSE)
+    assert all(dense_pays(case) or (_amx.HAS_AMX and case.n < 64) for case in DENSE)
     for cases in (DIRECT, WINOGRAD):
         for case in cases:
             _, w, _, dz = case.arrays()
             place = (dz.shape, w.shape, case.stride, case.dilation, case.groups)
-            assert bf16.conv_pays.py_func(*place), case
+            assert conv_pays(case) or (_amx.HAS_AMX and case.groups > 1), case
             assert bf16.is_winograd.py_func(*place) == (cases is WINOGRAD), case
 
 

@@ -24,7 +24,8 @@ import llvmlite
 import numba
 import numpy as np
 import platformdirs
-from numba.core.registry import cpu_target
+
+from ._features import CPU, FEATURES, TRIPLE
 
 CACHE_VARIABLE = "FASTNN_CACHE_DIR"
 UNUSED = 30 * 24 * 3600  # seconds until the folder of a build that no process uses is removed by a newer one
@@ -119,5 +120,5 @@ def _build_hash() -> str:
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
     versions = (numba.__version__, llvmlite.__version__, np.__version__, sys.version, platform.machine())
-    digest.update(repr((versions, cpu_target.target_context.codegen().magic_tuple())).encode())
+    digest.update(repr((versions, TRIPLE, CPU, sorted(FEATURES))).encode())
     return digest.hexdigest()[:16]

@@ -6,10 +6,8 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils
-from numba.core.registry import cpu_target
 
-FEATURES = set(cpu_target.target_context.codegen().magic_tuple()[2].split(","))
-_TRIPLE = cpu_target.target_context.codegen().magic_tuple()[0]
+from ._features import FEATURES, TRIPLE
 
 # Bytes of a vector, most rows of a tile, and most accumulators. The accumulators, a tile's vectors of B and one
 # broadcast have to fit into the registers: 32 on AVX-512 and ARM, 16 elsewhere.
@@ -17,7 +15,7 @@ if "+avx512f" in FEATURES:
     INSTRUCTIONS, VECTOR_BYTES, MAX_ROWS, MAX_ACCUMULATORS = "AVX-512", 64, 14, 28
 elif "+avx" in FEATURES:
     INSTRUCTIONS, VECTOR_BYTES, MAX_ROWS, MAX_ACCUMULATORS = "AVX2" if "+avx2" in FEATURES else "AVX", 32, 6, 12
-elif _TRIPLE.startswith(("aarch64", "arm64")):
+elif TRIPLE.startswith(("aarch64", "arm64")):
     INSTRUCTIONS, VECTOR_BYTES, MAX_ROWS, MAX_ACCUMULATORS = "NEON", 16, 12, 24
 else:
     INSTRUCTIONS, VECTOR_BYTES, MAX_ROWS, MAX_ACCUMULATORS = "generic 128-bit", 16, 6, 12

@@ -12,13 +12,13 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.registry import cpu_target
 from numba.extending import intrinsic, models, register_model
 
 from ._emitter import mask_from_bits
+from ._features import FEATURES
 
 LANES = 16
-MASKS_ARE_FREE = "+avx512bw" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+MASKS_ARE_FREE = "+avx512bw" in FEATURES
 
 
 class Lanes(types.Type):  # type: ignore[misc]

@@ -22,7 +22,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._emitter import FEATURES, INSTRUCTIONS, MASKED_ONLY, MAX_ACCUMULATORS, MAX_ROWS, VECTOR_BYTES, Emitter
+from ._emitter import INSTRUCTIONS, MASKED_ONLY, MAX_ACCUMULATORS, MAX_ROWS, VECTOR_BYTES, Emitter
+from ._features import FEATURES
 from ._jit import Primitive
 
 VECTORS = 2  # per tile row; WIDE_VECTORS where there are few rows
@@ -51,6 +52,13 @@ def lanes(dtype: Any) -> int:
 def describe() -> str:
     """Return the instruction set and the tile as text for `fastnn info`."""
     return f"{INSTRUCTIONS}, {MAX_ROWS} x {VECTORS * lanes(np.float32)} float32"
+
+
+def describe_bf16() -> str:
+    """Return how products of bf16 are made, as text for `fastnn info`."""
+    if "+amx-bf16" in FEATURES:
+        return "AMX, 16 x 16 sums of 16 pairs"
+    return f"AVX512_BF16, {MAX_ROWS} x {VECTORS * lanes(np.float32)} sums of pairs" if HAS_BF16 else "none"
 
 
 def features() -> str:

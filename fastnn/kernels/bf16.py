@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._amx import HAS_AMX
 from ._epilogue import prepare
 from ._jit import kernel
 from ._memory import address, pair, pairs_in
@@ -27,6 +28,13 @@ from .dense import dense_forward as full_dense_forward
 from .dense import dense_input_gradient as full_dense_input_gradient
 from .dense import dense_scratch_size as full_dense_scratch_size
 from .dense import dense_weight_gradient as full_dense_weight_gradient
+from .tiled import (
+    tiled_dense_forward,
+    tiled_dense_input_gradient,
+    tiled_dense_scratch_size,
+    tiled_dense_weight_gradient,
+)
+from .tiled_conv import is_tiled, tiled_conv_scratch_size, tiled_forward, tiled_input_gradient, tiled_weight_gradient
 from .weights import direct_weight_chunk, weight_cut
 from .winograd import PLAIN, is_winograd, products, tile_outputs, winograd, winograd_weight_gradient
 
@@ -38,6 +46,8 @@ def dense_scratch_size(n: int, c: int, k: int) -> int:
     """Return the number of elements that all three products want as scratch."""
     if not dense_pays.py_func(n, c, k):
         return int(full_dense_scratch_size(n, c, k))  # type: ignore[no-untyped-call]
+    if HAS_AMX:
+        return tiled_dense_scratch_size(n, c, k)
     return max(_half(n) * (c + k), _half(c) * (n + k), _half(k) * (n + c)) + LINE
 
 
@@ -52,8 +62,10 @@ def dense_pays(n, c, k):
     Times of float32 by those of bf16, forward, weight gradient, input gradient: (1024, 784, 256) 1.9, 1.9, 1.9;
     (128, 784, 256) 1.5, 1.6, 1.5; (32, 784, 256) 1.3, 1.4, 1.5; (128, 256, 128) 1.3, 1.2, 1.2. Not worth it:
     (32, 256, 128) 0.8, 1.1, 0.9; (128, 64, 64) 0.9, 0.9, 0.9; (10000, 32, 16) 1.0, 0.6, 1.1.
+    AMX: (1024, 784, 256) 3.4, 3.5, 3.0; (128, 784, 256) 2.5, 2.7, 2.0; (32, 784, 256) 1.5, 1.2, 1.1 alone, but 0.87
+    within a model's step, where weights are copied anew each time.
     """
-    return n >= 16 and min(c, k) >= 32 and n * c * k >= 1 << 21
+    return n >= (64 if HAS_AMX else 16) and min(c, k) >= 32 and n * c * k >= 1 << 21
 
 
 @kernel
@@ -63,6 +75,9 @@ def dense_forward(x, w, b, activation, alpha, scratch, y):
     (n, c), k = x.shape, w.shape[1]
     if not dense_pays(n, c, k):
         full_dense_forward(x, w, b, activation, alpha, scratch, y)
+        return
+    if HAS_AMX:
+        tiled_dense_forward(x, w, b, activation, alpha, scratch, y)
         return
     half = (c + 1) // 2
     of_x = pairs_in(scratch, 0, (n, half))
@@ -78,6 +93,9 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
     (n, c), k = x.shape, dz.shape[1]
     if not dense_pays(n, c, k):
         full_dense_weight_gradient(x, dz, scratch, dw, db)
+        return
+    if HAS_AMX:
+        tiled_dense_weight_gradient(x, dz, scratch, dw, db)
         return
     half = (n + 1) // 2
     of_x = pairs_in(scratch, 0, (half, c))
@@ -95,6 +113,9 @@ def dense_input_gradient(dz, w, relu, scratch, dx):
     if not dense_pays(n, c, k):
         full_dense_input_gradient(dz, w, relu, scratch, dx)
         return
+    if HAS_AMX:
+        tiled_dense_input_gradient(dz, w, relu, scratch, dx)
+        return
     half = (k + 1) // 2
     of_dz = pairs_in(scratch, 0, (n, half))
     of_w = pairs_in(scratch, _whole(n * half), (c, half))
@@ -109,6 +130,8 @@ def conv2d_scratch_size(
     placing = (stride, padding, dilation, groups)
     full = int(full_conv2d_scratch_size(x_shape, w_shape, y_shape, *placing))  # type: ignore[no-untyped-call]
     placed = (y_shape, w_shape, stride, dilation, groups)
+    if HAS_AMX:
+        return tiled_conv_scratch_size(x_shape[0], w_shape) if is_tiled.py_func(*placed) else full
     if is_winograd.py_func(*placed) or not conv_pays.py_func(*placed):
         return full
     (n, h, w, c), (taps_h, taps_w, cg, k), (_, p, q, _) = x_shape, w_shape, y_shape
@@ -129,6 +152,8 @@ def conv_pays(y_shape, w_shape, stride, dilation, groups):
     0.95; 14x14, 32 to 64 1.11, 1.23, 1.18; 16x16, 64 to 64 1.07, 1.35, 1.17; 16 to 16 0.57, 0.78, 0.57; 10x10, 64 to
     64 1.08, 1.09, 1.10, with 2.04 times the products; 5x5, 128 to 128 0.85, 0.88, 1.06, with 2.9 times.
     """
+    if HAS_AMX:
+        return is_tiled(y_shape, w_shape, stride, dilation, groups)
     (taps_h, taps_w, cg, k), (n, p, q, _) = w_shape, y_shape
     if is_winograd(y_shape, w_shape, stride, dilation, groups):
         most = MANY * products(tile_outputs(y_shape), y_shape)
@@ -143,6 +168,9 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
     (n, height, width, _), (taps_h, taps_w, cg, k) = x.shape, w.shape
     if not conv_pays(y.shape, w.shape, stride, dilation, groups):
         full_conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha, scratch, y)
+        return
+    if HAS_AMX:
+        tiled_forward(x, w, b, stride, padding, dilation, activation, alpha, scratch, y)
         return
     if is_winograd(y.shape, w.shape, stride, dilation, groups):
         winograd(pairs_in(scratch, 0, (1,)), PLAIN, address(x, 0), x.shape, address(w, 0),
@@ -167,6 +195,9 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
     if not conv_pays(dz.shape, w.shape, stride, dilation, groups):
         full_conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         return
+    if HAS_AMX:
+        tiled_input_gradient(dz, w, stride, padding, dilation, scratch, dx)
+        return
     flip(w, stride, padding, dilation, groups, dx.shape[3], scratch)
     if is_winograd(dz.shape, w.shape, stride, dilation, groups):
         winograd(pairs_in(scratch, 0, (1,)), PLAIN, address(dz, 0), dz.shape, address(scratch, 0), 0,
@@ -190,6 +221,9 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
     (n, height, width, c), (_, p, q, k) = x.shape, dz.shape
     if not conv_pays(dz.shape, dw.shape, stride, dilation, groups):
         full_conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw, db)
+        return
+    if HAS_AMX:
+        tiled_weight_gradient(x, dz, stride, padding, dilation, scratch, dw, db)
         return
     half = (n + 1) // 2
     parts, step, at = min(half, CHUNKS), dw.size + k, 0
