@@ -8,8 +8,9 @@ those with three large dimensions take fewer multiplications (strassen.py).
 
 from __future__ import annotations
 
-from ._emitter import MAX_ROWS
+from ._emitter import MAX_ROWS, VECTOR_BYTES
 from ._epilogue import activate, prepare, tile_flags
+from ._features import CPU
 from ._jit import kernel
 from ._lanes import LANES, load, store, where_positive
 from ._memory import WAYS, address, one, stack, transpose
@@ -26,6 +27,7 @@ WIDE = 1792  # bytes of a row from which the rows of a tile or a panel evict eac
 FEW, HEAVY = 64, 256 << 10  # samples up to which, and bytes of weights from which, forward cuts the inner sum
 PARTS, PARTIAL = 4, 64 << 10  # into chunks, each part of the sum with an output of at most PARTIAL bytes of its own
 PARTIALS = PARTS * PARTIAL
+FAR_L3 = VECTOR_BYTES == 64 and not CPU.startswith("znver")  # Intel's server CPUs: L3 has the latency of half a memory
 FLIPPED_ROWS = 128
 FLIPPED, FLIPPED_B = FLIPPED_ROWS * PANEL, DEPTH * PANEL
 # Where panels are small: rows of a forward chunk, so that A comes from memory once ((10,000, 784, 256) 1.10 times as
@@ -170,6 +172,8 @@ def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alph
             row_blocks = PARTS  # A, which is transposed for each block of columns, is the larger one
         elif SMALL_PANEL and a_k == 1:
             row_blocks = max(row_blocks, min(2 * CHUNKS, m // HIGH))
+        elif FAR_L3 and a_k != 1:  # the same: (1024, 512, 256) 154 to 168 GFLOP/s
+            row_blocks = CHUNKS if m >= 3 * n else PARTS
     elif near:
         row_blocks = max(row_blocks, CHUNKS if few else PARTS)  # and few column blocks, each of which copies A
     elif _is_grouped(m, n, k, a_k, size):
@@ -198,6 +202,8 @@ def _is_packed(m, n, k, a_k, b_n, size):
     AVX2, 1 thread of 103: forward (128, 784, 256) 80, 85; (256, 784, 256) 67, 82; (512, 512, 512) 59, 83; weight
     gradient (1024, 784, 256) 50, 76; (512, 512, 512) 46, 82. Lines of B are half as long there.
     With a smaller B: (64, 784, 256) 70, 85; (96, 512, 512) 61, 84; (128, 1024, 256) 60, 82; (32, 784, 256) is a draw.
+    Emerald Rapids, 2 threads: weight gradient (4096, 128, 128) 46, 90; (1024, 512, 256) 99, 168; (256, 1024, 1024) 124,
+    175; (1024, 256, 128) 158, 151; 1024^3 59, 164; forward (512, 1024, 512) 112, 131; (128, 1024, 512) 89, 107.
     Zen 3, shares of the peak: forward (256, 256, 256) 92, 77; (1024, 784, 256) 76, 87; weight gradient (128, 784, 256)
     87, 99; (32, 784, 256), within a step, 70, 80.
     """
@@ -206,7 +212,8 @@ def _is_packed(m, n, k, a_k, b_n, size):
         return b_n != 1 or (
             k * n * size > 256 << 10 and m >= 128 or evicting and k * n * size >= 32 << 10 and m >= 512
         )
-    return b_n != 1 or (m >= 16 and k * n * size > (3 if a_k == 1 else 5) << 20)
+    few, many = (3 << 20 if a_k == 1 else 5 << 20), m >= 128 and FAR_L3
+    return b_n != 1 or (m >= 16 and k * n * size > few) or (many and k * n * size >= 1 << 20)
 
 
 @kernel
