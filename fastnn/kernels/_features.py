@@ -19,6 +19,8 @@ def _has_tiles() -> bool:
     return int(ctypes.CDLL(None).syscall(_ARCH_PRCTL, _ASK, _TILES)) == 0
 
 
+# CPUs with AVX-512 but AMD's: what is not in L1 or L2 is far, and comes late while the core's other thread works.
+HAS_FAR_CACHES = "+avx512f" in _NAMES and not CPU.startswith("znver")
 FEATURES = set(_NAMES.split(","))
 if "+amx-bf16" in FEATURES and not ("+avx512bf16" in FEATURES and _has_tiles()):
     FEATURES.remove("+amx-bf16")

@@ -8,9 +8,9 @@ those with three large dimensions take fewer multiplications (strassen.py).
 
 from __future__ import annotations
 
-from ._emitter import MAX_ROWS, VECTOR_BYTES
+from ._emitter import MAX_ROWS
 from ._epilogue import activate, prepare, tile_flags
-from ._features import CPU
+from ._features import HAS_FAR_CACHES
 from ._jit import kernel
 from ._lanes import LANES, load, store, where_positive
 from ._memory import WAYS, address, one, stack, transpose
@@ -27,7 +27,6 @@ WIDE = 1792  # bytes of a row from which the rows of a tile or a panel evict eac
 FEW, HEAVY = 64, 256 << 10  # samples up to which, and bytes of weights from which, forward cuts the inner sum
 PARTS, PARTIAL = 4, 64 << 10  # into chunks, each part of the sum with an output of at most PARTIAL bytes of its own
 PARTIALS = PARTS * PARTIAL
-FAR_L3 = VECTOR_BYTES == 64 and not CPU.startswith("znver")  # Intel's server CPUs: L3 has the latency of half a memory
 FLIPPED_ROWS = 128
 FLIPPED, FLIPPED_B = FLIPPED_ROWS * PANEL, DEPTH * PANEL
 # Where panels are small: rows of a forward chunk, so that A comes from memory once ((10,000, 784, 256) 1.10 times as
@@ -172,7 +171,7 @@ def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alph
             row_blocks = PARTS  # A, which is transposed for each block of columns, is the larger one
         elif SMALL_PANEL and a_k == 1:
             row_blocks = max(row_blocks, min(2 * CHUNKS, m // HIGH))
-        elif FAR_L3 and a_k != 1:  # the same: (1024, 512, 256) 154 to 168 GFLOP/s
+        elif HAS_FAR_CACHES and a_k != 1:  # the same: (1024, 512, 256) 154 to 168 GFLOP/s
             row_blocks = CHUNKS if m >= 3 * n else PARTS
     elif near:
         row_blocks = max(row_blocks, CHUNKS if few else PARTS)  # and few column blocks, each of which copies A
@@ -212,7 +211,7 @@ def _is_packed(m, n, k, a_k, b_n, size):
         return b_n != 1 or (
             k * n * size > 256 << 10 and m >= 128 or evicting and k * n * size >= 32 << 10 and m >= 512
         )
-    few, many = (3 << 20 if a_k == 1 else 5 << 20), m >= 128 and FAR_L3
+    few, many = (3 << 20 if a_k == 1 else 5 << 20), m >= 128 and HAS_FAR_CACHES
     return b_n != 1 or (m >= 16 and k * n * size > few) or (many and k * n * size >= 1 << 20)
 
 
