@@ -182,9 +182,9 @@ def _weight_chunk(chunk, parts, blocks, x, dz, stride, padding, dilation, like, 
     while _bytes_of(most, wide, reach, c, k1 - k0) > ROOM:
         most = (most + 1) // 2
     several = max(1, min(end - n, ROOM // _bytes_of(most, wide, reach, c, k1 - k0)))
-    terms, row, pixels = _terms_of(most, wide), _row_of(most, wide), _pixels_of(most, wide, reach)
-    memory = stack(ROOM)
-    of_x, of_dz = memory + tiles(k1 - k0) * ROWS * several * row, memory
+    terms, pixels, memory = _terms_of(most, wide), _pixels_of(most, wide, reach), stack(ROOM)
+    row = (several * terms * 4 // ROW | 1) * ROW  # an odd number of lines: rows of a tile lie in different sets of L1
+    of_x, of_dz = memory + tiles(k1 - k0) * ROWS * row, memory
     units_of_one = of_x + tiles(c) * several * pixels * ROW
     for i in range(several * terms):
         copy(like, 1, COLUMNS, ones(), 0, units_of_one + i * ROW, 0)
@@ -197,20 +197,20 @@ def _weight_chunk(chunk, parts, blocks, x, dz, stride, padding, dilation, like, 
                 _clear(like, (units_of_one - memory) // 4, memory)
             for image in range(count):
                 _copy_outputs(dz, m + image, half, i0, min(high, i0 + most), stride, wide, k0, k1, like,
-                              of_dz + image * terms * 4, several * row)  # fmt: skip
+                              of_dz + image * terms * 4, row)  # fmt: skip
                 _copy_inputs(x, m + image, half, i0 - padding[0], most + reach, padding[1], wide, like,
                              of_x + image * pixels * ROW, several * pixels * ROW)  # fmt: skip
             for i in range(k0, k1, 2 * ROWS):
-                from_dz, rows_now = of_dz + (i - k0) * several * row, min(2 * ROWS, k1 - i)
+                from_dz, rows_now = of_dz + (i - k0) * row, min(2 * ROWS, k1 - i)
                 for j in range(0, c, 2 * COLUMNS):
                     for tap in range(taps_h * taps_w):
                         shift = tap // taps_w * dilation[0] * wide + tap % taps_w * dilation[1]
                         tile_product(rows_now, min(2 * COLUMNS, c - j), 1, count, terms // TERMS, from_dz,
-                                     several * row, ROW, 0, terms * 4,
+                                     row, ROW, 0, terms * 4,
                                      of_x + j // COLUMNS * several * pixels * ROW + shift * ROW, pixels * ROW,
                                      several * pixels * ROW, at + ((tap * k + i) * c + j) * 4, c * 4, 0, flags,
                                      c, c)  # fmt: skip
-                tile_product(rows_now, 1, 1, count, terms // TERMS, from_dz, several * row, ROW, 0, terms * 4,
+                tile_product(rows_now, 1, 1, count, terms // TERMS, from_dz, row, ROW, 0, terms * 4,
                              units_of_one, terms * ROW, 0, at + (dw.size + i) * 4, 4, 0, flags, k, k)  # fmt: skip
     release()
 
@@ -221,11 +221,6 @@ def _terms_of(rows, wide):
 
 
 @kernel
-def _row_of(rows, wide):
-    return _terms_of(rows, wide) * 4
-
-
-@kernel
 def _pixels_of(rows, wide, reach):
     return (rows + reach) * wide + SLACK
 
@@ -233,7 +228,7 @@ def _pixels_of(rows, wide, reach):
 @kernel
 def _bytes_of(rows, wide, reach, c, k):
     """Return the bytes of a band of an image's outputs and inputs."""
-    return (tiles(k) * ROWS * _row_of(rows, wide) + tiles(c) * _pixels_of(rows, wide, reach) * ROW
+    return (tiles(k) * ROWS * (_terms_of(rows, wide) * 4 + ROW) + tiles(c) * _pixels_of(rows, wide, reach) * ROW
             + _terms_of(rows, wide) * ROW)  # fmt: skip
 
 
