@@ -131,7 +131,7 @@ def conv2d_scratch_size(
     full = int(full_conv2d_scratch_size(x_shape, w_shape, y_shape, *placing))  # type: ignore[no-untyped-call]
     placed = (y_shape, w_shape, stride, dilation, groups)
     if HAS_AMX:
-        return tiled_conv_scratch_size(x_shape[0], w_shape) if is_tiled.py_func(*placed) else full
+        return max(full, tiled_conv_scratch_size(x_shape[0], w_shape)) if is_tiled.py_func(*placed) else full
     if is_winograd.py_func(*placed) or not conv_pays.py_func(*placed):
         return full
     (n, h, w, c), (taps_h, taps_w, cg, k), (_, p, q, _) = x_shape, w_shape, y_shape
