@@ -2,8 +2,8 @@
 
 An operand is copied once, as pairs of the numbers that belong to two terms of a sum: the first half of the terms with
 the second half, so that two long rows of memory become one of pairs. From there on a pair is an element like a float32,
-only half as many, and the kernels of dense.py, conv.py and winograd.py take them. Weights and all else stay float32;
-where the copies do not pay, the products are those of float32.
+only half as many, and the kernels of dense.py, conv.py and winograd.py take them; on CPUs with AMX tiled.py and
+tiled_conv.py do. Weights and all else stay float32; where the copies do not pay, the products are those of float32.
 """
 # mypy: disable-error-code="no-untyped-def"
 
