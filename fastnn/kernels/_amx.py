@@ -80,26 +80,21 @@ def clear(typingctx: Any, tile: Any) -> Any:
     return types.void(tile), codegen
 
 
-@intrinsic(prefer_literal=True)
-def load(typingctx: Any, tile: Any, address: Any, step: Any) -> Any:
-    """Fill a tile with rows that are `step` bytes apart."""
+def _mover(name: str) -> Any:
+    """Return the intrinsic (tile, address, step) that moves a tile's rows, `step` bytes apart in memory."""
 
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        _emit(builder, "tileloadd64", [tile], [_pointer(builder, values[1]), values[2]])
-        return context.get_dummy_value()
+    @intrinsic(prefer_literal=True)
+    def move(typingctx: Any, tile: Any, address: Any, step: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            _emit(builder, name, [tile], [_pointer(builder, values[1]), values[2]])
+            return context.get_dummy_value()
 
-    return types.void(tile, types.intp, types.intp), codegen
+        return types.void(tile, types.intp, types.intp), codegen
+
+    return move
 
 
-@intrinsic(prefer_literal=True)
-def save(typingctx: Any, tile: Any, address: Any, step: Any) -> Any:
-    """Write a tile's rows, `step` bytes apart."""
-
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        _emit(builder, "tilestored64", [tile], [_pointer(builder, values[1]), values[2]])
-        return context.get_dummy_value()
-
-    return types.void(tile, types.intp, types.intp), codegen
+load, save = _mover("tileloadd64"), _mover("tilestored64")
 
 
 @intrinsic(prefer_literal=True)

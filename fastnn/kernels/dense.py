@@ -146,6 +146,7 @@ def input_product(dz, w, relu, dx):
 
 @kernel
 def slope(relu, dx):
+    """Multiply dx by the slope of the ReLU whose outputs `relu` are, unless it has size 0."""
     if relu.size > 0:
         activation_backward(RELU, 0.0, relu.reshape(-1)[:0], relu.reshape(-1), dx.reshape(-1), dx.reshape(-1))
 
@@ -211,8 +212,9 @@ def _is_packed(m, n, k, a_k, b_n, size):
         return b_n != 1 or (
             k * n * size > 256 << 10 and m >= 128 or evicting and k * n * size >= 32 << 10 and m >= 512
         )
-    few, many = (3 << 20 if a_k == 1 else 5 << 20), m >= 128 and HAS_FAR_CACHES
-    return b_n != 1 or (m >= 16 and k * n * size > few) or (many and k * n * size >= 1 << 20)
+    if HAS_FAR_CACHES and m >= 128 and k * n * size >= 1 << 20:
+        return True
+    return b_n != 1 or (m >= 16 and k * n * size > (3 if a_k == 1 else 5) << 20)
 
 
 @kernel

@@ -40,7 +40,7 @@ def is_tiled(y_shape, w_shape, stride, dilation, groups):
     high, across = (taps_h - 1) * dilation[0] + 1, (taps_w - 1) * dilation[1] + 1
     wide = q * stride[1] + 2 * across
     rows = (high * wide + SLACK * stride[1]) * max(term_tiles(c), term_tiles(k)) * ROW
-    return rows <= ROOM and _bytes_of(1, wide, high, c, k) <= ROOM
+    return rows <= ROOM and _band_bytes(1, wide, high, c, k) <= ROOM
 
 
 def tiled_conv_scratch_size(images: int, w_shape: Any) -> int:
@@ -179,22 +179,22 @@ def _weight_chunk(chunk, parts, blocks, x, dz, stride, padding, dilation, like, 
     reach = (taps_h - 1) * dilation[0]
     # Bands of the rows among which dz's lie, as many as there is room for, and as many images
     most = high
-    while _bytes_of(most, wide, reach, c, k1 - k0) > ROOM:
+    while _band_bytes(most, wide, reach, c, k1 - k0) > ROOM:
         most = (most + 1) // 2
-    several = max(1, min(end - n, ROOM // _bytes_of(most, wide, reach, c, k1 - k0)))
-    terms, pixels, memory = _terms_of(most, wide), _pixels_of(most, wide, reach), stack(ROOM)
+    several = max(1, min(end - n, ROOM // _band_bytes(most, wide, reach, c, k1 - k0)))
+    terms, pixels, memory = _band_terms(most, wide), _band_pixels(most, wide, reach), stack(ROOM)
     row = (several * terms * 4 // ROW | 1) * ROW  # an odd number of lines: rows of a tile lie in different sets of L1
     of_x, of_dz = memory + tiles(k1 - k0) * ROWS * row, memory
-    units_of_one = of_x + tiles(c) * several * pixels * ROW
+    from_ones = of_x + tiles(c) * several * pixels * ROW
     for i in range(several * terms):
-        copy(like, 1, COLUMNS, ones(), 0, units_of_one + i * ROW, 0)
+        copy(like, 1, COLUMNS, ones(), 0, from_ones + i * ROW, 0)
     configure()
     for m in range(n, end, several):
         count = min(several, end - m)
         for i0 in range(0, high, most):
             flags = ACCUMULATE if m > n or i0 > 0 else 0
             if most < high or flags == 0:
-                _clear(like, (units_of_one - memory) // 4, memory)
+                _clear(like, (from_ones - memory) // 4, memory)
             for image in range(count):
                 _copy_outputs(dz, m + image, half, i0, min(high, i0 + most), stride, wide, k0, k1, like,
                               of_dz + image * terms * 4, row)  # fmt: skip
@@ -211,25 +211,27 @@ def _weight_chunk(chunk, parts, blocks, x, dz, stride, padding, dilation, like, 
                                      several * pixels * ROW, at + ((tap * k + i) * c + j) * 4, c * 4, 0, flags,
                                      c, c)  # fmt: skip
                 tile_product(rows_now, 1, 1, count, terms // TERMS, from_dz, row, ROW, 0, terms * 4,
-                             units_of_one, terms * ROW, 0, at + (dw.size + i) * 4, 4, 0, flags, k, k)  # fmt: skip
+                             from_ones, terms * ROW, 0, at + (dw.size + i) * 4, 4, 0, flags, k, k)  # fmt: skip
     release()
 
 
 @kernel
-def _terms_of(rows, wide):
+def _band_terms(rows, wide):
+    """Return the terms of a band of outputs: its pixels, up to a whole tile."""
     return tiles(rows * wide) * ROWS
 
 
 @kernel
-def _pixels_of(rows, wide, reach):
+def _band_pixels(rows, wide, reach):
+    """Return the pixels of the inputs that a band and its taps reach."""
     return (rows + reach) * wide + SLACK
 
 
 @kernel
-def _bytes_of(rows, wide, reach, c, k):
+def _band_bytes(rows, wide, reach, c, k):
     """Return the bytes of a band of an image's outputs and inputs."""
-    return (tiles(k) * ROWS * (_terms_of(rows, wide) * 4 + ROW) + tiles(c) * _pixels_of(rows, wide, reach) * ROW
-            + _terms_of(rows, wide) * ROW)  # fmt: skip
+    return (tiles(k) * ROWS * (_band_terms(rows, wide) * 4 + ROW) + tiles(c) * _band_pixels(rows, wide, reach) * ROW
+            + _band_terms(rows, wide) * ROW)  # fmt: skip
 
 
 @kernel
