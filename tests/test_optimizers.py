@@ -113,6 +113,21 @@ def test_step_counts_once(backend):
     np.testing.assert_allclose(model.parameters, 1 - 0.5 * np.arange(6))
 
 
+@pytest.mark.parametrize("kind", [lambda: SGD(0.1, momentum=0.9), lambda: RMSprop(0.01), lambda: Adam(0.01)])
+def test_large_arrays_are_updated_in_parts_that_miss_nothing(backend, kind):
+    ends = [100, 40_100, 40_150, 90_150, 90_153]  # two large arrays among small ones
+    rng = np.random.default_rng(5)
+    w, gradients = rng.standard_normal(ends[-1]), rng.standard_normal((2, ends[-1]))
+    cut, whole = Model(backend), Model(backend)
+    for model, places in ((cut, zip([0, *ends], ends, strict=False)), (whole, [(0, ends[-1])])):
+        model.parameters, optimizer = w.copy(), kind()
+        model.parameter_slices = {str(place): slice(*place) for place in places}
+        for model.gradients in gradients:
+            optimizer.step(model)
+    np.testing.assert_allclose(cut.parameters, whole.parameters, rtol=1e-12)
+    assert (cut.parameters != w).all()
+
+
 def test_clipping(backend):
     g = np.arange(6.0)
     model = Model(backend)

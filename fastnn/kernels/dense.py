@@ -24,11 +24,17 @@ from .strassen import is_strassen, strassen, strassen_scratch_size
 CHUNKS = 8  # wanted at least, for the thread pool
 ROWS = 1024  # bytes of one column of C in one direct chunk
 WIDE = 1792  # bytes of a row from which the rows of a tile or a panel evict each other from the caches
-FEW, HEAVY = 64, 256 << 10  # samples up to which, and bytes of weights from which, forward cuts the inner sum
-PARTS, PARTIAL = 4, 64 << 10  # into chunks, each part of the sum with an output of at most PARTIAL bytes of its own
+# Samples up to which, and bytes of weights from which, forward cuts the inner sum into chunks, each part of it with an
+# output of at most PARTIAL bytes of its own. Where caches are far, (128, 784, 256): 172 us instead of 163, but the
+# update after it 55 instead of 90.
+FEW, HEAVY, PARTS = (128 if HAS_FAR_CACHES else 64), 256 << 10, 4
+PARTIAL = FEW << 10
 PARTIALS = PARTS * PARTIAL
 FLIPPED_ROWS = 128
 FLIPPED, FLIPPED_B = FLIPPED_ROWS * PANEL, DEPTH * PANEL
+# Where caches are far: rows from which a weight gradient has CHUNKS of them, and bytes of B from which it is copied in
+# the other products.
+TALL, FAR = 512, 2 << 20
 # Where panels are small: rows of a forward chunk, so that A comes from memory once ((10,000, 784, 256) 1.10 times as
 # fast), bytes of a row of dz up to which the input gradient goes through copies, and of B that is not copied.
 HIGH, SHORT, NARROW = 512, 256, 512
@@ -58,10 +64,9 @@ def dense_forward(x, w, b, activation, alpha, scratch, y):
     if m <= FEW and w.nbytes >= HEAVY and y.nbytes <= PARTIAL and n * x.itemsize <= 2048:
         partial = stack(PARTIALS)
         # One image: the weights' way from the caches takes the time. (1, 784, 256): 7 us with two threads instead of 9.
-        parts = _inner_parts(m)
         run(_inner_chunk, PARTS, max(m * n * k // 16, n * k // 2), (x, w, bias, partial))
-        gemm(x, 1, m * n, 1, parts, one(x), 0, 0, 0, partial, 0, m * n, address(y, 0), 0, 0, tile_flags(activation))
-        activate(x, activation, alpha, address(y, 0), m * n)
+        chunks = 1 if m < MAX_ROWS else PARTS
+        run(_inner_sum_chunk, chunks, _inner_parts(m) * m * n, (chunks, _inner_parts(m), partial, activation, alpha, y))
         return
     if is_strassen(m, n, k):
         run(strassen, 1, 0, (x, False, w, False, b, activation, alpha, scratch, y, b[:0]))
@@ -94,6 +99,15 @@ def _inner_chunk(chunk, x, w, bias, partial):
         gemm(x, m, j1 - j0, 1, k1 - k0, address(x, k0), k, 0, 1, address(w, k0 * n + j0), 0, n,
              partial + (part * m * n + j0) * size, n,
              bias + j0 * size if bias != 0 and part == 0 else 0, 0)  # fmt: skip
+
+
+@kernel
+def _inner_sum_chunk(chunk, chunks, parts, partial, activation, alpha, y):
+    """Some elements of y = f(the sum of the parts)."""
+    first, last = chunk * y.size // chunks, (chunk + 1) * y.size // chunks
+    gemm(y, 1, last - first, 1, parts, one(y), 0, 0, 0, partial + first * y.itemsize, 0, y.size, address(y, first), 0,
+         0, tile_flags(activation))  # fmt: skip
+    activate(y, activation, alpha, address(y, first), last - first)
 
 
 @kernel
@@ -158,9 +172,23 @@ def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alph
     a, b, c, bias, sums: addresses; strides in elements; b_k or b_n is 1.
     """
     size = like.itemsize
+    narrow = _is_narrow(m, n, k, a_k, size)
+    packed, near = not narrow and _is_packed(m, n, k, a_k, b_n, size), narrow or _shares_sets(m, a_row, a_k, size)
+    row_blocks, column_blocks = _cut(m, n, k, a_k, size, packed, near)
+    run(_product_chunk, row_blocks * column_blocks, _work(m, n, k, size),
+        (packed, near, like, m, n, k, row_blocks, column_blocks, a, a_row, a_k, b, b_k, b_n, c, bias, activation,
+         alpha, sums))  # fmt: skip
+
+
+@kernel
+def _cut(m, n, k, a_k, size, packed, near):
+    """Return into how many blocks of rows and of columns to cut C; a_k is not 1 in weight gradients."""
     panels = (n * size + PANEL - 1) // PANEL
-    few = _is_narrow(n, k, a_k, size)
-    packed, near = not few and _is_packed(m, n, k, a_k, b_n, size), few or _shares_sets(m, a_row, a_k, size)
+    if HAS_FAR_CACHES and a_k != 1 and not packed and _work(m, n, k, size) >= SMALL_WORK:
+        # Each row of B and C whole. Shares of the peak, and in two blocks of columns: (32, 784, 256) 74, 68; (128, 256,
+        # 128) 77, 69; (512, 512, 512) 99, 94.
+        row_blocks = min(CHUNKS if m >= TALL else PARTS, (m + MAX_ROWS - 1) // MAX_ROWS)
+        return row_blocks, min(panels, (PARTS + row_blocks - 1) // row_blocks)
     row_blocks = (m * size + ROWS - 1) // ROWS
     if row_blocks > CHUNKS:  # as many for each thread: the weight gradient of (64, 3136, 128) is 1.05 times as fast
         row_blocks = (row_blocks + PARTS - 1) // PARTS * PARTS
@@ -168,22 +196,18 @@ def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alph
         row_blocks = max(row_blocks, min(PARTS // panels, m // (4 * MAX_ROWS)))
     if packed:
         row_blocks = max(2, CHUNKS // panels) if m * size >= ROWS else 1
-        if SMALL_PANEL and a_k != 1 and m >= 2 * n:
+        if a_k != 1 and (HAS_FAR_CACHES or SMALL_PANEL and m >= 2 * n):
             row_blocks = PARTS  # A, which is transposed for each block of columns, is the larger one
         elif SMALL_PANEL and a_k == 1:
             row_blocks = max(row_blocks, min(2 * CHUNKS, m // HIGH))
-        elif HAS_FAR_CACHES and a_k != 1:  # the same: (1024, 512, 256) 154 to 168 GFLOP/s
-            row_blocks = CHUNKS if m >= 3 * n else PARTS
     elif near:
-        row_blocks = max(row_blocks, CHUNKS if few else PARTS)  # and few column blocks, each of which copies A
+        row_blocks = max(row_blocks, PARTS if a_k == 1 else CHUNKS)  # and few column blocks, each of which copies A
     elif _is_grouped(m, n, k, a_k, size):
         row_blocks = max(row_blocks, min(CHUNKS, (m + MAX_ROWS - 1) // MAX_ROWS))
     column_blocks = min(panels, (CHUNKS + row_blocks - 1) // row_blocks)
     if packed:  # A is copied again for every block of B
         column_blocks = max(column_blocks, (panels * PANEL + COLUMNS - 1) // COLUMNS)
-    run(_product_chunk, row_blocks * column_blocks, _work(m, n, k, size),
-        (packed, near, like, m, n, k, row_blocks, column_blocks, a, a_row, a_k, b, b_k, b_n, c, bias, activation,
-         alpha, sums))  # fmt: skip
+    return row_blocks, column_blocks
 
 
 @kernel
@@ -202,8 +226,8 @@ def _is_packed(m, n, k, a_k, b_n, size):
     AVX2, 1 thread of 103: forward (128, 784, 256) 80, 85; (256, 784, 256) 67, 82; (512, 512, 512) 59, 83; weight
     gradient (1024, 784, 256) 50, 76; (512, 512, 512) 46, 82. Lines of B are half as long there.
     With a smaller B: (64, 784, 256) 70, 85; (96, 512, 512) 61, 84; (128, 1024, 256) 60, 82; (32, 784, 256) is a draw.
-    Emerald Rapids, 2 threads: weight gradient (4096, 128, 128) 46, 90; (1024, 512, 256) 99, 168; (256, 1024, 1024) 124,
-    175; (1024, 256, 128) 158, 151; 1024^3 59, 164; forward (512, 1024, 512) 112, 131; (128, 1024, 512) 89, 107.
+    Emerald Rapids, 2 threads, shares of the peak: forward (512, 512, 512) 93, 82; (1024, 512, 512) 101, 90; (777, 777,
+    777) 89, 91; (1000, 1000, 1000) 99, 105; weight gradient (256, 1024, 1024) 124 GFLOP/s, 175.
     Zen 3, shares of the peak: forward (256, 256, 256) 92, 77; (1024, 784, 256) 76, 87; weight gradient (128, 784, 256)
     87, 99; (32, 784, 256), within a step, 70, 80.
     """
@@ -212,17 +236,22 @@ def _is_packed(m, n, k, a_k, b_n, size):
         return b_n != 1 or (
             k * n * size > 256 << 10 and m >= 128 or evicting and k * n * size >= 32 << 10 and m >= 512
         )
-    if HAS_FAR_CACHES and m >= 128 and k * n * size >= 1 << 20:
-        return True
+    if HAS_FAR_CACHES:
+        return b_n != 1 or m >= 128 and k * n * size > (FAR if a_k == 1 else FAR // 2)
     return b_n != 1 or (m >= 16 and k * n * size > (3 if a_k == 1 else 5) << 20)
 
 
 @kernel
-def _is_narrow(n, k, a_k, size):
-    """Return whether only A is copied in a weight gradient of many samples, whose B is too narrow to pay for its copy.
+def _is_narrow(m, n, k, a_k, size):
+    """Return whether only A is copied in a weight gradient, since B is too narrow to pay for its copy.
 
     AVX2, shares of the peak: (1024, 256, 128) 80, both copied 73; (1024, 128, 64) 68, 58, neither 62.
+    Emerald Rapids: (1024, 784, 256) 88, 83, 74; (4096, 128, 128) 71, 56, 53; (512, 512, 512) 99, 85; (128, 784, 256)
+    86, neither 84; within a step (128, 784, 64) 203 us, neither 190.
     """
+    if HAS_FAR_CACHES:
+        wide = m * size >= 2 * ROWS and n * size >= ROWS
+        return a_k != 1 and n * size <= 2 * ROWS and (k >= LONG or k >= 64 and wide)
     return SMALL_PANEL and a_k != 1 and n * size <= NARROW and n * size % ALIASED == 0 and k >= DEPTH
 
 

@@ -18,6 +18,22 @@ from ._math import CHUNK, stack_block, typed
 from ._parallel import run
 
 _PARTS = 64  # partial sums of sum_of_squares
+_SHARES = 8  # chunks of a large array come in multiples of this, so that threads share it evenly
+_LINE = 16  # elements between possible ends of chunks
+
+
+@kernel
+def _chunks(size):
+    """Return into how many chunks to cut an array."""
+    return min(1, size) if size <= CHUNK else (size + _SHARES * CHUNK - 1) // (_SHARES * CHUNK) * _SHARES
+
+
+@kernel
+def _part(chunk, size):
+    """Return where a chunk begins and ends: equal shares, as backward cuts the rows of a weight gradient."""
+    chunks, lines = _chunks(size), size // _LINE
+    first, last = chunk * lines // chunks * _LINE, (chunk + 1) * lines // chunks * _LINE
+    return first, last if chunk < chunks - 1 else size
 
 
 @kernel
@@ -26,12 +42,12 @@ def sgd_update(dw, learning_rate, momentum, nesterov, weight_decay, v, w):
 
     With `nesterov`, w += momentum * v - learning_rate * g instead. Without momentum, v has size 0.
     """
-    run(_sgd_chunk, -(-w.size // CHUNK), 2 * w.size, (dw, learning_rate, momentum, nesterov, weight_decay, v, w))
+    run(_sgd_chunk, _chunks(w.size), 2 * w.size, (dw, learning_rate, momentum, nesterov, weight_decay, v, w))
 
 
 @kernel
 def _sgd_chunk(chunk, dw, learning_rate, momentum, nesterov, weight_decay, v, w):
-    first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, w.size)
+    first, last = _part(chunk, w.size)
     dw, v, w = dw[first:last], v[first:last], w[first:last]
     rate, keep, decay = typed(w[0], learning_rate), typed(w[0], momentum), typed(w[0], weight_decay)
     if momentum == 0.0:
@@ -53,12 +69,12 @@ def rmsprop_update(dw, learning_rate, rho, eps, momentum, s, v, w):
 
     With momentum, v = momentum * v + u and w -= v; without, v has size 0.
     """
-    run(_rmsprop_chunk, -(-w.size // CHUNK), 4 * w.size, (dw, learning_rate, rho, eps, momentum, s, v, w))
+    run(_rmsprop_chunk, _chunks(w.size), 4 * w.size, (dw, learning_rate, rho, eps, momentum, s, v, w))
 
 
 @kernel
 def _rmsprop_chunk(chunk, dw, learning_rate, rho, eps, momentum, s, v, w):
-    first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, w.size)
+    first, last = _part(chunk, w.size)
     dw, s, v, w = dw[first:last], s[first:last], v[first:last], w[first:last]
     rate, keep, fresh = typed(w[0], learning_rate), typed(w[0], rho), typed(w[0], 1.0 - rho)
     floor, inertia = typed(w[0], eps), typed(w[0], momentum)
@@ -83,12 +99,12 @@ def adam_update(dw, learning_rate, beta1, beta2, eps, weight_decay, decoupled, s
     root = 1.0 / math.sqrt(1.0 - beta2 ** float(step))
     shrink = 1.0 - learning_rate * weight_decay if decoupled else 1.0
     decay = 0.0 if decoupled else weight_decay
-    run(_adam_chunk, -(-w.size // CHUNK), 4 * w.size, (dw, rate, root, beta1, beta2, eps, decay, shrink, m, s, w))
+    run(_adam_chunk, _chunks(w.size), 4 * w.size, (dw, rate, root, beta1, beta2, eps, decay, shrink, m, s, w))
 
 
 @kernel
 def _adam_chunk(chunk, dw, rate, root, beta1, beta2, eps, decay, shrink, m, s, w):
-    first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, w.size)
+    first, last = _part(chunk, w.size)
     dw, m, s, w = dw[first:last], m[first:last], s[first:last], w[first:last]
     rate, root, floor = typed(w[0], rate), typed(w[0], root), typed(w[0], eps)
     keep1, fresh1 = typed(w[0], beta1), typed(w[0], 1.0 - beta1)
@@ -104,12 +120,12 @@ def _adam_chunk(chunk, dw, rate, root, beta1, beta2, eps, decay, shrink, m, s, w
 @kernel
 def accumulate_gradients(weight, first, total, g):
     """g = weight * g, plus total (size,) unless this is the first of the gradients to add; total = g."""
-    run(_accumulate_chunk, -(-g.size // CHUNK), 2 * g.size, (weight, first, total, g))
+    run(_accumulate_chunk, _chunks(g.size), 2 * g.size, (weight, first, total, g))
 
 
 @kernel
 def _accumulate_chunk(chunk, weight, first, total, g):
-    start, stop = chunk * CHUNK, min((chunk + 1) * CHUNK, g.size)
+    start, stop = _part(chunk, g.size)
     total, g = total[start:stop], g[start:stop]
     factor = typed(g[0], weight)
     if first:  # whatever lies in total
@@ -125,12 +141,13 @@ def _accumulate_chunk(chunk, weight, first, total, g):
 @kernel
 def clip_by_value(limit, g):
     """g is limited to -limit..limit, in place; NaN stays."""
-    run(_clip_chunk, -(-g.size // CHUNK), g.size, (limit, g))
+    run(_clip_chunk, _chunks(g.size), g.size, (limit, g))
 
 
 @kernel
 def _clip_chunk(chunk, limit, g):
-    g = g[chunk * CHUNK : min((chunk + 1) * CHUNK, g.size)]
+    first, last = _part(chunk, g.size)
+    g = g[first:last]
     high = typed(g[0], limit)
     for i in range(g.size):
         value = high if g[i] > high else g[i]
@@ -162,12 +179,13 @@ def clip_by_norm(limit, squares, g):
     """g *= limit / norm in place where norm, the root of squares (1,) float64, is above the limit."""
     norm = math.sqrt(squares[0])
     if norm > limit:
-        run(_scale_chunk, -(-g.size // CHUNK), g.size, (limit / norm, g))
+        run(_scale_chunk, _chunks(g.size), g.size, (limit / norm, g))
 
 
 @kernel
 def _scale_chunk(chunk, factor, g):
-    g = g[chunk * CHUNK : min((chunk + 1) * CHUNK, g.size)]
+    first, last = _part(chunk, g.size)
+    g = g[first:last]
     factor = typed(g[0], factor)
     for i in range(g.size):
         g[i] *= factor
