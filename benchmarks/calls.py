@@ -63,6 +63,14 @@ def pooled_call(operation: str, shape: Conv, inside: bool) -> Call | None:
     return Call(operation, normal(*x), index, dy, padding, wanted, blank(*w), blank(shape.k), outputs=2, scratch=4)
 
 
+def pooled_inference_call(shape: Conv) -> Call:
+    """A convolution with bias, 2x2 max pooling and ReLU of few images, its outputs alone."""
+    x, half, padding = (shape.n, shape.pixels, shape.pixels, shape.c), shape.outputs // 2, (shape.padding,) * 2
+    w, y = (shape.size, shape.size, shape.c, shape.k), (shape.n, half, half, shape.k)
+    weights, biases = normal(*w, seed=1), normal(shape.k, seed=3)
+    return Call("conv2d_pool_inference", normal(*x), weights, biases, padding, True, blank(*y))
+
+
 def conv_call(operation: str, shape: Conv, operations: Any = kernels) -> Call:
     """One of the three passes of a convolution with bias, without activation."""
     x, dz = (shape.n, shape.pixels, shape.pixels, shape.c), (shape.n, shape.outputs, shape.outputs, shape.k)

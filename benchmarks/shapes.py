@@ -173,6 +173,11 @@ POOLED = [
     Conv(64, 28, 1, 6, size=5), Conv(64, 28, 1, 16, size=5, same=False), Conv(64, 28, 1, 32), Conv(64, 28, 1, 64),
     Conv(64, 32, 3, 16), Conv(64, 32, 3, 64),
 ]  # fmt: skip
+# Few images, in inference
+POOLED_FEW = [
+    Conv(1, 28, 1, 6, size=5), Conv(1, 28, 1, 16, size=5, same=False), Conv(1, 28, 1, 32), Conv(8, 28, 1, 6, size=5),
+    Conv(1, 8, 1, 16), Conv(1, 32, 3, 8),
+]  # fmt: skip
 # The same further in, where the input has a gradient too
 POOLED_INSIDE = [
     Conv(64, 14, 6, 16, size=5, same=False), Conv(64, 12, 16, 32, same=False), Conv(64, 14, 32, 64),
@@ -219,6 +224,7 @@ TABLE: dict[str, list[Any]] = {
     "conv2d_weight_gradient": WIDE + NARROW + GROUPED,
     "conv2d_input_gradient": WIDE + NARROW + GROUPED,
     "conv2d_pool_forward": POOLED + POOLED_INSIDE,
+    "conv2d_pool_inference": POOLED_FEW,
     "conv2d_pool_weight_gradient": POOLED + POOLED_INSIDE,
     "conv2d_pool_input_gradient": POOLED_INSIDE,
     "activation_forward": ELEMENTS,

@@ -4,8 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from .calls import conv_call, pooled_call
-from .shapes import FASTER, GROUPED, NARROW, NARROW_FIGURES, POOLED, POOLED_INSIDE, WIDE, WIDE_FIGURES
+from .calls import conv_call, pooled_call, pooled_inference_call
+from .shapes import (
+    FASTER,
+    GROUPED,
+    NARROW,
+    NARROW_FIGURES,
+    POOLED,
+    POOLED_FEW,
+    POOLED_INSIDE,
+    WIDE,
+    WIDE_FIGURES,
+)
 
 OPERATIONS = ["conv2d_forward", "conv2d_input_gradient", "conv2d_weight_gradient"]
 
@@ -49,6 +59,12 @@ def measure_pooled(compare, operation, shape, inside):
 @pytest.mark.parametrize("shape", POOLED, ids=str)
 def test_conv_pooled(compare, operation, shape):
     measure_pooled(compare, operation, shape, inside=False)
+
+
+@pytest.mark.benchmark(group="conv, with pooling, few images")
+@pytest.mark.parametrize("shape", POOLED_FEW, ids=str)
+def test_conv_pooled_few(compare, shape):
+    compare.calls(pooled_inference_call(shape), shape, NARROW_FIGURES, multiply_adds=shape.multiply_adds)
 
 
 @pytest.mark.benchmark(group="conv, with pooling, inside")

@@ -140,6 +140,7 @@ def _train(
     model.evaluate(x, targets)
     for _ in range(2):
         model.predict_proba(x)
+    model.predict_proba(x[:1])
 
 
 def _samples(model: Sequential) -> Array:

@@ -226,6 +226,10 @@ def conv2d_pool_forward(x, w, b, padding, rectify, scratch, index, y):
         y[y <= 0] = 0
 
 
+def conv2d_pool_inference(x, w, b, padding, rectify, y):
+    conv2d_pool_forward(x, w, b, padding, rectify, None, np.empty(y.shape, np.uint16), y)
+
+
 def conv2d_pool_weight_gradient(x, index, dy, padding, scratch, dw, db):
     conv2d_weight_gradient(x, _pooled_outputs_gradient(index, dy), (1, 1), padding, (1, 1), 1, None, dw, db)
 

@@ -8,6 +8,7 @@ from checks.common import blank, run
 from checks.memory import guarded_end, guarded_start
 from hypothesis import given
 
+import fastnn as fn
 from fastnn import kernels, reference
 from fastnn.kernels._emitter import VECTOR_BYTES
 from fastnn.kernels._picked import HAS_PICKS
@@ -88,6 +89,45 @@ def test_images_as_lanes_are_accurate(case):
     assert np.abs(results[0] - results[1]).max() < 2e-6 * np.abs(results[1]).max()
 
 
+@pytest.mark.parametrize("place", [guarded_end, guarded_start])
+@pytest.mark.parametrize("case", pooled.FEW_EXAMPLES, ids=str)
+def test_pixels_as_lanes(case, place):
+    pooled.check_pooled_inference(kernels, case, place)
+
+
+@given(pooled.few_cases())
+def test_pixels_as_lanes_of_any_shape(case):
+    pooled.check_pooled_inference(kernels, case)
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "itemsize"),
+    [
+        ((16, 28, 28, 1), (5, 5, 1, 6), 4),  # as many images as lanes
+        ((1, 28, 28, 1), (5, 5, 1, 6), 8),
+        ((1, 28, 28, 1), (5, 5, 1, 65), 4),
+        ((1, 28, 28, 2), (5, 5, 2, 16), 4),
+        ((1, 28, 28, 9), (5, 5, 9, 6), 4),
+        ((1, 8, 300, 1), (1, 65, 1, 6), 4),  # taps farther than what lies behind a row
+        ((1, 9, 9000, 1), (3, 3, 1, 6), 4),  # rows too long
+    ],
+)
+def test_pixels_are_no_lanes_of_other_shapes(x, w, itemsize):
+    p, q = ((size - taps + 1) // 2 for size, taps in zip(x[1:3], w[:2], strict=True))
+    assert not kernels.has_conv2d_pool_inference(x, w, (x[0], p, q, w[3]), itemsize)
+
+
+def test_a_model_predicts_one_image_as_many():
+    model = fn.networks.lenet5((28, 28, 1), 10)
+    model = fn.Sequential(model, (28, 28, 1), seed=0)
+    x = np.random.default_rng(0).random((20, 28, 28, 1), np.float32)
+    many = model.predict_proba(x)
+    one_by_one = [model.predict_proba(image)[0] for image in x[:, None]]
+    np.testing.assert_allclose(one_by_one, many, atol=1e-6)
+    key = next(key for key in model._recordings if key[1] == 1)
+    assert "conv2d_pool_inference" in [name for name, _ in model._recordings[key].calls()]
+
+
 @PICKED
 def test_outputs_as_lanes_keep_what_is_not_finite():
     x, w, b, dy = pooled.PICKED_EXAMPLES[0].arrays()
@@ -142,6 +182,9 @@ def threaded_outputs():
                        blank(dy.shape, "float32"), outputs=2)  # fmt: skip
         outputs += run(kernels.conv2d_pool_weight_gradient, x, outputs[-2], dy, case.padding, scratch,
                        blank(w.shape, "float32"), blank(b.shape, "float32"), outputs=3)[1:]  # fmt: skip
+    for case in (pooled.FEW_EXAMPLES[2], pooled.FEW_EXAMPLES[5]):
+        x, w, b, dy = case.arrays()
+        outputs += run(kernels.conv2d_pool_inference, x, w, b, case.padding, True, blank(dy.shape, "float32"))
     for case in (*pooled.SINGLE_EXAMPLES[1:3], *pooled.WINOGRAD_EXAMPLES):
         outputs += inner_outputs(case)
     return outputs

@@ -19,6 +19,11 @@ def test_places_of_layers_further_in(case):
     pooled.check_inner(reference, case)
 
 
+@pytest.mark.parametrize("case", pooled.FEW_EXAMPLES, ids=str)
+def test_outputs_alone(case):
+    pooled.check_pooled_inference(reference, case)
+
+
 @given(pooled.pooled_cases())
 def test_any_shape(case):
     pooled.check_pooled(reference, case)

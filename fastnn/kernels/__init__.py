@@ -55,6 +55,7 @@ from .optim import (
     sgd_update,
     sum_of_squares,
 )
+from .planes import conv2d_pool_inference, has_conv2d_pool_inference
 from .pool import (
     avg_pool2d_backward,
     avg_pool2d_forward,
@@ -94,6 +95,7 @@ __all__ = [
     "conv2d_forward",
     "conv2d_input_gradient",
     "conv2d_pool_forward",
+    "conv2d_pool_inference",
     "conv2d_pool_input_gradient",
     "conv2d_pool_scratch_size",
     "conv2d_pool_weight_gradient",
@@ -110,6 +112,7 @@ __all__ = [
     "gather",
     "global_avg_pool2d_backward",
     "global_avg_pool2d_forward",
+    "has_conv2d_pool_inference",
     "log_softmax_backward",
     "log_softmax_forward",
     "max_pool2d_backward",

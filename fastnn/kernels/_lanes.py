@@ -206,6 +206,30 @@ def larger(typingctx: Any, best: Any, place: Any, value: Any, value_place: Any) 
 
 
 @intrinsic
+def most(typingctx: Any, a: Any, b: Any) -> Any:
+    """Return the larger of a and b in each lane, NaN where one of them is NaN."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        a, b = values
+        take = builder.and_(builder.fcmp_unordered(">", b, a), builder.fcmp_ordered("ord", a, a))
+        return builder.select(take, b, a)
+
+    return a(a, a), codegen
+
+
+@intrinsic
+def neighbours(typingctx: Any, a: Any, b: Any) -> Any:
+    """Return the lanes of even number, those of a before those of b, and the lanes of odd number."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kind = ir.VectorType(ir.IntType(32), LANES)
+        halves = [builder.shuffle_vector(*values, ir.Constant(kind, list(range(i, 2 * LANES, 2)))) for i in (0, 1)]
+        return context.make_tuple(builder, signature.return_type, halves)
+
+    return types.Tuple((a, a))(a, a), codegen
+
+
+@intrinsic
 def where_equal(typingctx: Any, place: Any, wanted: Any, value: Any) -> Any:
     """Return `value` in the lanes where the integers `place` and `wanted` are equal, else 0."""
 

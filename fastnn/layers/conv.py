@@ -152,6 +152,17 @@ class Conv2D(Linear):
         padding = self._frame(x.shape[1], x.shape[2])[0]
         self._ops.conv2d_pool_forward(x, self.weights, biases, padding, rectify, scratch, index, y)
 
+    def has_pooled_inference(self, x_shape: Shape, y_shape: Shape, itemsize: int) -> bool:
+        """Whether there is a `pooled_inference` for few images."""
+        full = self.precision == "full"
+        return full and bool(self._ops.has_conv2d_pool_inference(x_shape, self.weights.shape, y_shape, itemsize))
+
+    def pooled_inference(self, x: Array, rectify: bool, y: Array) -> None:
+        """y alone, as of `pooled_forward`."""
+        biases = self._array("biases") if self.bias else np.empty(0, self.dtype)
+        padding = self._frame(x.shape[1], x.shape[2])[0]
+        self._ops.conv2d_pool_inference(x, self.weights, biases, padding, rectify, y)
+
     def pooled_gradients(self, x: Array, index: Array, dy: Array, scratch_size: int) -> Array | None:
         """The gradients of weights and biases, and of x if it is wanted."""
         scratch = self.scratch.take(scratch_size, self.dtype)

@@ -65,9 +65,11 @@ from .pool import (
 )
 from .pooled import (
     conv2d_pool_forward,
+    conv2d_pool_inference,
     conv2d_pool_input_gradient,
     conv2d_pool_scratch_size,
     conv2d_pool_weight_gradient,
+    has_conv2d_pool_inference,
 )
 from .residual import residual_add
 
@@ -94,6 +96,7 @@ __all__ = [
     "conv2d_forward",
     "conv2d_input_gradient",
     "conv2d_pool_forward",
+    "conv2d_pool_inference",
     "conv2d_pool_input_gradient",
     "conv2d_pool_scratch_size",
     "conv2d_pool_weight_gradient",
@@ -110,6 +113,7 @@ __all__ = [
     "gather",
     "global_avg_pool2d_backward",
     "global_avg_pool2d_forward",
+    "has_conv2d_pool_inference",
     "log_softmax_backward",
     "log_softmax_forward",
     "max_pool2d_backward",

@@ -40,6 +40,18 @@ def conv2d_pool_forward(
         activation_forward(RELU, 0.0, y.reshape(-1), y.reshape(-1))
 
 
+def has_conv2d_pool_inference(
+    x_shape: tuple[int, ...], w_shape: tuple[int, ...], y_shape: tuple[int, ...], itemsize: int
+) -> bool:
+    """Whether outputs without places are made for these shapes: for all of them here."""
+    return True
+
+
+def conv2d_pool_inference(x: Array, w: Array, b: Array, padding: Pair, rectify: bool, y: Array) -> None:
+    """y (N, P, Q, K) alone, as of `conv2d_pool_forward`."""
+    conv2d_pool_forward(x, w, b, padding, rectify, y[:0], np.empty(y.shape, np.uint16), y)
+
+
 def conv2d_pool_weight_gradient(
     x: Array, index: Array, dy: Array, padding: Pair, scratch: Array, dw: Array, db: Array
 ) -> None:

@@ -50,6 +50,8 @@ CHECKS = {
         (pool.check_global_avg_pool2d, pool.POOL_EXAMPLES),
     ],
     "pooled": [
-        (pooled.check_pooled, pooled.POOLED_EXAMPLES), (pooled.check_inner, pooled.SINGLE_EXAMPLES[::4]),
+        (pooled.check_pooled, pooled.POOLED_EXAMPLES),
+        (pooled.check_inner, pooled.SINGLE_EXAMPLES[::4]),
+        (pooled.check_pooled_inference, pooled.FEW_EXAMPLES),
     ],
 }

@@ -101,6 +101,30 @@ PICKED_EXAMPLES = [
 ]
 
 
+# Pixels as lanes: bands of rows, more windows in a row than lanes, windows that see no pixel, one pixel of a window
+FEW_EXAMPLES = [
+    PooledCase(1, (28, 28), 1, 6, (5, 5), padding=(2, 2), after=(2, 2)),
+    PooledCase(1, (7, 75), 1, 64, (1, 3), padding=(0, 1), after=(1, 2), rectify=False),
+    PooledCase(2, (40, 33), 3, 15, (3, 3), padding=(1, 0), after=(0, 3), bias=False),
+    PooledCase(15, (3, 5), 2, 3, (2, 4), padding=(3, 5), after=(2, 4)),
+    PooledCase(3, (9, 8), 8, 1, (3, 1), after=(1, 0), nan=True),
+    PooledCase(1, (70, 90), 1, 33, (4, 6), padding=(1, 1), after=(1, 2)),  # too many rows for one go
+]
+
+
+@st.composite
+def few_cases(draw: st.DrawFn) -> PooledCase:
+    """Any shape of which the lanes are pixels."""
+    size = (draw(st.integers(1, 6)), draw(st.integers(1, 6)))
+    image = (draw(st.integers(1, 12)), draw(st.integers(1, 40)))
+    padding, after = ((draw(st.integers(0, 4)), draw(st.integers(0, 4))) for _ in range(2))
+    c = draw(st.integers(1, 8))
+    case = PooledCase(draw(st.integers(1, 15)), image, c, draw(st.integers(1, 64 if c == 1 else 15)), size, padding,
+                      after, draw(st.booleans()), draw(st.booleans()), seed=draw(SEEDS))  # fmt: skip
+    assume(min(case.outputs) > 0)
+    return case
+
+
 @st.composite
 def picked_cases(draw: st.DrawFn) -> PooledCase:
     """Any shape of which the lanes are outputs."""
@@ -181,6 +205,18 @@ def check_picked(ops: Operations, case: PooledCase, place: Place = plain, oracle
     dw, db, terms = blank(w.shape, "float32"), blank(b.shape, "float32"), 8 * dy[..., 0].size
     gradient = ("conv2d_pool_weight_gradient", x, index, dy, case.padding, _scratch(ops, case, inner=False), dw, db)
     agree(ops, *gradient, outputs=2, scratch=True, place=place, oracle=oracle, terms=terms)
+
+
+def check_pooled_inference(
+    ops: Operations, case: PooledCase, place: Place = plain, oracle: Operations = naive
+) -> None:
+    """Outputs alone equal the oracle's."""
+    x, w, b, dy = case.arrays()
+    if case.nan:
+        x.flat[:: x.size // 3] = np.nan
+    assert ops.has_conv2d_pool_inference(x.shape, w.shape, dy.shape, 4), f"{case} has no operation"
+    inference = ("conv2d_pool_inference", x, w, b, case.padding, case.rectify, blank(dy.shape, "float32"))
+    agree(ops, *inference, terms=8 * w[..., 0].size, place=place, oracle=oracle)
 
 
 def check_outputs(
