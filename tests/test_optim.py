@@ -54,6 +54,28 @@ def test_many_chunks_equal_the_reference(size, dtype):
         close(actual, expected, terms=20)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_memory_of_dead_weights_becomes_zero(dtype):
+    """And never subnormal, which makes some CPUs slow; NaN stays."""
+    tiny = np.finfo(dtype).tiny
+    memory = np.array([tiny, -tiny, 1.5 * tiny, -0.25 * tiny, 1, np.nan, 0], dtype)
+    kept = memory[4:]
+    dw, w = np.zeros_like(memory), np.ones_like(memory)
+
+    def check(result, factor):
+        np.testing.assert_allclose(result[:4], [0, 0, 0 if factor < 0.6 else factor * memory[2], 0], rtol=1e-6)
+        np.testing.assert_allclose(result[4:], factor * kept, rtol=1e-6)
+
+    check(run(kernels.sgd_update, dw, 0.1, 0.9, False, 0.0, memory, w, outputs=2)[0], 0.9)
+    size = np.abs(memory)
+    s, v, _ = run(kernels.rmsprop_update, dw, 0.1, 0.5, 1e-8, 0.9, size, memory, w, outputs=3)
+    check(v, 0.9)
+    np.testing.assert_array_equal(s, [0, 0, 0, 0, 0.5, np.nan, 0])
+    m, s, _ = run(kernels.adam_update, dw, 0.1, 0.5, 0.9, 1e-8, 0.0, False, 5, memory, size, w, outputs=3)
+    check(m, 0.5)
+    np.testing.assert_allclose(s[:4], [0, 0, np.float64(0.9) * 1.5 * tiny, 0], rtol=1e-6)
+
+
 def threaded_outputs():
     return _all(kernels, 100_003, "float32")
 

@@ -24,12 +24,13 @@ from .strassen import is_strassen, strassen, strassen_scratch_size
 CHUNKS = 8  # wanted at least, for the thread pool
 ROWS = 1024  # bytes of one column of C in one direct chunk
 WIDE = 1792  # bytes of a row from which the rows of a tile or a panel evict each other from the caches
-# Samples up to which, and bytes of weights from which, forward cuts the inner sum into chunks, each part of it with an
-# output of at most PARTIAL bytes of its own. Where caches are far, (128, 784, 256): 172 us instead of 163, but the
-# update after it 55 instead of 90.
-FEW, HEAVY, PARTS = (128 if HAS_FAR_CACHES else 64), 256 << 10, 4
+# Samples up to which, and bytes of weights from which, forward cuts the inner sum into PARTS, each part of it with an
+# output of at most PARTIAL bytes of its own. Where caches are far: (128, 784, 256) 172 us, not 163, but the update after
+# it 26, not 70; steps of 784-64-10 at batch 32 54 instead of 87, of LeNet-5 at 64 630 instead of 655.
+FEW, OWNED, PARTS = (128, 128 << 10, 4) if HAS_FAR_CACHES else (64, 256 << 10, 4)
 PARTIAL = FEW << 10
 PARTIALS = PARTS * PARTIAL
+HEAVY = 256 << 10  # bytes of weights from which a thread has its own rows of them in the input gradient
 FLIPPED_ROWS = 128
 FLIPPED, FLIPPED_B = FLIPPED_ROWS * PANEL, DEPTH * PANEL
 # Where caches are far: rows from which a weight gradient has CHUNKS of them, and bytes of B from which it is copied in
@@ -61,7 +62,7 @@ def dense_forward(x, w, b, activation, alpha, scratch, y):
     prepare(y, activation)
     (m, k), n = x.shape, w.shape[1]
     bias = address(b, 0) if b.size > 0 else 0
-    if m <= FEW and w.nbytes >= HEAVY and y.nbytes <= PARTIAL and n * x.itemsize <= 2048:
+    if m <= FEW and w.nbytes >= OWNED and y.nbytes <= PARTIAL and n * x.itemsize <= 2048:
         partial = stack(PARTIALS)
         # One image: the weights' way from the caches takes the time. (1, 784, 256): 7 us with two threads instead of 9.
         run(_inner_chunk, PARTS, max(m * n * k // 16, n * k // 2), (x, w, bias, partial))
@@ -185,8 +186,7 @@ def _cut(m, n, k, a_k, size, packed, near):
     """Return into how many blocks of rows and of columns to cut C; a_k is not 1 in weight gradients."""
     panels = (n * size + PANEL - 1) // PANEL
     if HAS_FAR_CACHES and a_k != 1 and not packed and _work(m, n, k, size) >= SMALL_WORK:
-        # Each row of B and C whole. Shares of the peak, and in two blocks of columns: (32, 784, 256) 74, 68; (128, 256,
-        # 128) 77, 69; (512, 512, 512) 99, 94.
+        # Whole rows. Shares of the peak, and of half rows: (32, 784, 256) 74, 68; (512, 512, 512) 99, 94.
         row_blocks = min(CHUNKS if m >= TALL else PARTS, (m + MAX_ROWS - 1) // MAX_ROWS)
         return row_blocks, min(panels, (PARTS + row_blocks - 1) // row_blocks)
     row_blocks = (m * size + ROWS - 1) // ROWS
