@@ -24,9 +24,9 @@ from .strassen import is_strassen, strassen, strassen_scratch_size
 CHUNKS = 8  # wanted at least, for the thread pool
 ROWS = 1024  # bytes of one column of C in one direct chunk
 WIDE = 1792  # bytes of a row from which the rows of a tile or a panel evict each other from the caches
-# Samples up to which, and bytes of weights from which, forward cuts the inner sum into PARTS, each part of it with an
-# output of at most PARTIAL bytes of its own. Where caches are far: (128, 784, 256) 172 us, not 163, but the update after
-# it 26, not 70; steps of 784-64-10 at batch 32 54 instead of 87, of LeNet-5 at 64 630 instead of 655.
+# Samples up to which, and bytes of weights from which, forward cuts the inner sum into PARTS with outputs of their own,
+# at most PARTIAL bytes each. Where caches are far: (128, 784, 256) 172 us, not 163, but the update after it 26, not 70;
+# steps of 784-64-10 at batch 32 54 instead of 87, of LeNet-5 at 64 630 instead of 655.
 FEW, OWNED, PARTS = (128, 128 << 10, 4) if HAS_FAR_CACHES else (64, 256 << 10, 4)
 PARTIAL = FEW << 10
 PARTIALS = PARTS * PARTIAL
@@ -66,8 +66,8 @@ def dense_forward(x, w, b, activation, alpha, scratch, y):
         partial = stack(PARTIALS)
         # One image: the weights' way from the caches takes the time. (1, 784, 256): 7 us with two threads instead of 9.
         run(_inner_chunk, PARTS, max(m * n * k // 16, n * k // 2), (x, w, bias, partial))
-        chunks = 1 if m < MAX_ROWS else PARTS
-        run(_inner_sum_chunk, chunks, _inner_parts(m) * m * n, (chunks, _inner_parts(m), partial, activation, alpha, y))
+        parts, chunks = _inner_parts(m), 1 if m < MAX_ROWS else PARTS
+        run(_inner_sum_chunk, chunks, parts * m * n, (chunks, parts, partial, activation, alpha, y))
         return
     if is_strassen(m, n, k):
         run(strassen, 1, 0, (x, False, w, False, b, activation, alpha, scratch, y, b[:0]))
@@ -226,8 +226,7 @@ def _is_packed(m, n, k, a_k, b_n, size):
     AVX2, 1 thread of 103: forward (128, 784, 256) 80, 85; (256, 784, 256) 67, 82; (512, 512, 512) 59, 83; weight
     gradient (1024, 784, 256) 50, 76; (512, 512, 512) 46, 82. Lines of B are half as long there.
     With a smaller B: (64, 784, 256) 70, 85; (96, 512, 512) 61, 84; (128, 1024, 256) 60, 82; (32, 784, 256) is a draw.
-    Emerald Rapids, 2 threads, shares of the peak: forward (512, 512, 512) 93, 82; (1024, 512, 512) 101, 90; (777, 777,
-    777) 89, 91; (1000, 1000, 1000) 99, 105; weight gradient (256, 1024, 1024) 124 GFLOP/s, 175.
+    Emerald Rapids, 2 threads, shares of the peak: forward (512, 512, 512) 93, 82; (1000, 1000, 1000) 99, 105.
     Zen 3, shares of the peak: forward (256, 256, 256) 92, 77; (1024, 784, 256) 76, 87; weight gradient (128, 784, 256)
     87, 99; (32, 784, 256), within a step, 70, 80.
     """
@@ -246,8 +245,8 @@ def _is_narrow(m, n, k, a_k, size):
     """Return whether only A is copied in a weight gradient, since B is too narrow to pay for its copy.
 
     AVX2, shares of the peak: (1024, 256, 128) 80, both copied 73; (1024, 128, 64) 68, 58, neither 62.
-    Emerald Rapids: (1024, 784, 256) 88, 83, 74; (4096, 128, 128) 71, 56, 53; (512, 512, 512) 99, 85; (128, 784, 256)
-    86, neither 84; within a step (128, 784, 64) 203 us, neither 190.
+    Emerald Rapids: (1024, 784, 256) 88, 83, 74; (4096, 128, 128) 71, 56, 53; within a step (128, 784, 64) 203 us,
+    neither 190.
     """
     if HAS_FAR_CACHES:
         wide = m * size >= 2 * ROWS and n * size >= ROWS
