@@ -53,7 +53,7 @@ _SYSTEM = {"x86_64": (202, 203, 204), "aarch64": (98, 122, 123)} if sys.platform
 FUTEX, SET_AFFINITY, GET_AFFINITY = _SYSTEM.get(platform.machine(), (0, 0, 0))
 AFFINITY = GET_AFFINITY > 0
 _WAIT, _WAKE = 128, 129
-SPINS = 4000  # before a worker sleeps, about 100 us: longer than the pauses inside a training step
+SPINS = 20_000  # before a worker sleeps, 0.25 to 0.5 ms: longer than what Python takes between two calls of train_batch
 YIELD = 2000  # spins before the caller lets the system run a worker that was interrupted inside
 
 _raw = (ctypes.c_int64 * (SIZE + 8))()

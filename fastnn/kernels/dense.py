@@ -34,8 +34,8 @@ HEAVY = 256 << 10  # bytes of weights from which a thread has its own rows of th
 FLIPPED_ROWS = 128
 FLIPPED, FLIPPED_B = FLIPPED_ROWS * PANEL, DEPTH * PANEL
 # Where caches are far: rows from which a weight gradient has CHUNKS of them, and bytes of B from which it is copied in
-# the other products.
-TALL, FAR = 512, 2 << 20
+# weight gradients and in the other products.
+TALL, FAR_WEIGHTS, FAR = 512, 1 << 20, (2 << 20) + 1
 # Where panels are small: rows of a forward chunk, so that A comes from memory once ((10,000, 784, 256) 1.10 times as
 # fast), bytes of a row of dz up to which the input gradient goes through copies, and of B that is not copied.
 HIGH, SHORT, NARROW = 512, 256, 512
@@ -187,7 +187,8 @@ def _cut(m, n, k, a_k, size, packed, near):
     panels = (n * size + PANEL - 1) // PANEL
     if HAS_FAR_CACHES and a_k != 1 and not packed and _work(m, n, k, size) >= SMALL_WORK:
         # Whole rows. Shares of the peak, and of half rows: (32, 784, 256) 74, 68; (512, 512, 512) 99, 94.
-        row_blocks = min(CHUNKS if m >= TALL else PARTS, (m + MAX_ROWS - 1) // MAX_ROWS)
+        most = CHUNKS if m >= TALL or m * n * k >= 1 << 27 else PARTS
+        row_blocks = min(most, (m + MAX_ROWS - 1) // MAX_ROWS)
         return row_blocks, min(panels, (PARTS + row_blocks - 1) // row_blocks)
     row_blocks = (m * size + ROWS - 1) // ROWS
     if row_blocks > CHUNKS:  # as many for each thread: the weight gradient of (64, 3136, 128) is 1.05 times as fast
@@ -236,7 +237,7 @@ def _is_packed(m, n, k, a_k, b_n, size):
             k * n * size > 256 << 10 and m >= 128 or evicting and k * n * size >= 32 << 10 and m >= 512
         )
     if HAS_FAR_CACHES:
-        return b_n != 1 or m >= 128 and k * n * size > (FAR if a_k == 1 else FAR // 2)
+        return b_n != 1 or m >= 128 and k * n * size >= (FAR if a_k == 1 else FAR_WEIGHTS)
     return b_n != 1 or (m >= 16 and k * n * size > (3 if a_k == 1 else 5) << 20)
 
 
@@ -258,8 +259,7 @@ def _is_narrow(m, n, k, a_k, size):
 def _is_grouped(m, n, k, a_k, size):
     """Return whether a direct weight gradient writes all columns of a few tiles' rows before it goes on to the next.
 
-    AVX-512: (8, 784, 256) 25 to 20 us, (32, 784, 256) 66 to 63, (128, 784, 256) 233 to 230, (128, 64, 64) 5.7 to 6.1;
-    one thread: (65, 65, 65) 7.3 to 7.8.
+    AVX-512: (8, 784, 256) 25 to 20 us, (32, 784, 256) 66 to 63; (128, 64, 64) 5.7 to 6.1, 65^3 7.3 to 7.8.
     """
     return a_k != 1 and n * size > 2 * PANEL and _work(m, n, k, size) >= SMALL_WORK
 
