@@ -191,7 +191,7 @@ def _cut(m, n, k, a_k, size, packed, near):
         row_blocks = min(most, (m + MAX_ROWS - 1) // MAX_ROWS)
         return row_blocks, min(panels, (PARTS + row_blocks - 1) // row_blocks)
     row_blocks = (m * size + ROWS - 1) // ROWS
-    if row_blocks > CHUNKS:  # as many for each thread: the weight gradient of (64, 3136, 128) is 1.05 times as fast
+    if row_blocks > CHUNKS or row_blocks == 3:  # as many for each thread: (600, 784, 512) 1.13 times as fast
         row_blocks = (row_blocks + PARTS - 1) // PARTS * PARTS
     if panels < PARTS:  # few columns: rows make the chunks
         row_blocks = max(row_blocks, min(PARTS // panels, m // (4 * MAX_ROWS)))
