@@ -7,7 +7,8 @@ from .table import markdown, seconds
 
 
 def test_every_operation_has_rows():
-    assert set(TABLE) == {name for name in kernels.__all__ if not name.startswith("has_") and not name.endswith("_scratch_size")}
+    questions = {name for name in kernels.__all__ if name.startswith("has_") or name.endswith("_scratch_size")}
+    assert set(TABLE) == set(kernels.__all__) - questions
     assert all(TABLE.values())
 
 
