@@ -3,7 +3,7 @@
 All in place, each in one pass; all arrays (size,).
 
 What an optimizer remembers decays where gradients are 0, at pixels that are seldom lit or units that are dead, until it
-is below the smallest normal number of its type. Such subnormal numbers become 0: each takes some CPUs 150 cycles. The
+is below the smallest normal number of its type. Such subnormal numbers become 0: each takes Intel's CPUs 90 cycles. The
 step of an MLP 784-256-128-10 on MNIST, batch 32, takes 205 us instead of 540 after an epoch (Emerald Rapids).
 
 SGD with momentum and Nesterov's form as in Keras; RMSprop: Hinton's lecture 6e; Adam: Kingma and Ba 2015,
