@@ -128,7 +128,7 @@ class Optimizer:
         """The rates of the next updates, float64 (steps,)."""
         iterations = range(self.iterations, self.iterations + steps)
         rates = np.fromiter(map(self._schedule.rate, iterations), np.float64, steps)
-        return rates / (1 + self.decay * np.arange(iterations.start, iterations.stop))
+        return rates / (1 + self.decay * np.arange(iterations.start, iterations.stop)) if self.decay else rates
 
     def plan(self, total_steps: int, steps_per_epoch: int) -> None:
         """Tell the schedule how long the training that begins now will be; `fit` does this."""

@@ -143,19 +143,16 @@ class Steps(Recorded):
             addresses = [(address_of(order) + done * step, step), *whole, *totals]
         tape = self._recording
         updates = None if self._shares is None else self._shares.end[done:]
-        columns = tape.following(addresses, count, updates)
         if len(self._every) < count:
             self._every = np.full(count, True)
         first = _GATHERS if order is None else 0
         count = int(
             repeat(
-                tape.rows, tape.words, tape.places, columns, first, tape.guard, losses[done:], tape.update,
-                self._every if updates is None else updates,
+                tape.rows, tape.words, tape.places, np.array(addresses, np.int64), tape.numbers(count, updates), first,
+                tape.guard, losses[done:], self._scale, tape.update, self._every if updates is None else updates,
             )
         )  # fmt: skip
         self.model.optimizer.advance(self.model, count if updates is None else int(np.count_nonzero(updates[:count])))
-        if self._scale != 1:
-            losses[done : done + count + 1] *= self._scale
         return done + count
 
     def _parts(self) -> Iterator[Part]:

@@ -142,40 +142,46 @@ class Recording:
     update: int
     tape: Tape
 
-    def following(self, addresses: list[tuple[int, int]], steps: int, updates: Array | None = None) -> Array:
-        """The live words of the next steps, int64 (live, steps): the addresses of the live arrays, then the numbers.
+    def numbers(self, steps: int, updates: Array | None = None) -> Array:
+        """The live numbers of the next steps, int64 (numbers, steps).
 
-        addresses: of each live array where it begins in the first step, and how many bytes further in each next one.
         updates (steps,) says which steps end with an update, None that all do; an update's numbers count those alone.
         """
-        columns = np.empty((len(addresses) + len(self.tape.numbers), steps), np.int64)
-        begin, step = np.array(addresses, np.int64).T[..., None]
-        columns[: len(addresses)] = begin if steps == 1 else begin + step * np.arange(steps)
-        for row, number in enumerate(self.tape.numbers, len(addresses)):
-            if updates is None or row < len(addresses) + self.tape.first_of_update:
-                columns[row] = _words_of(number.following(steps))
+        numbers = np.empty((len(self.tape.numbers), steps), np.int64)
+        for row, number in enumerate(self.tape.numbers):
+            if updates is None or row < self.tape.first_of_update:
+                numbers[row] = _words_of(number.following(steps))
             else:
-                columns[row, updates] = _words_of(number.following(int(np.count_nonzero(updates))))
-        return columns
+                numbers[row, updates] = _words_of(number.following(int(np.count_nonzero(updates))))
+        return numbers
 
 
 @kernel
-def repeat(rows, words, places, columns, first_row, guard, losses, update, updates):
-    """Run the rows from `first_row` on once for each step, a column of `columns`; return how many steps were done.
+def repeat(rows, words, places, addresses, numbers, first_row, guard, losses, scale, update, updates):
+    """Run the rows from `first_row` on once for each step; return how many of the steps (losses.size) were done.
 
-    The rows before `guard` leave the step's loss in losses (steps,): where it is NaN or infinite, all ends there. The
-    rows from `update` on are run in those steps alone where updates (steps,) is true.
+    addresses (live arrays, 2): where each begins in the first step, and how many bytes further in each next one.
+    numbers (live numbers, steps). The rows before `guard` leave the step's loss in losses (steps,), to be multiplied by
+    `scale`: where it is NaN or infinite, all ends there. The rows from `update` on are run in those steps alone where
+    updates (steps,) is true.
     """
-    for step in range(columns.shape[1]):
+    arrays = addresses.shape[0]
+    for step in range(losses.size):
         for i in range(places.shape[0]):
-            words[places[i, 0]] = columns[places[i, 1], step] + places[i, 2]
+            live = places[i, 1]
+            if live < arrays:
+                words[places[i, 0]] = addresses[live, 0] + step * addresses[live, 1] + places[i, 2]
+            else:
+                words[places[i, 0]] = numbers[live - arrays, step]
         for row in range(first_row, rows.shape[0]):
-            if row == guard and not np.isfinite(losses[step]):
-                return step
+            if row == guard:
+                losses[step] *= scale
+                if not np.isfinite(losses[step]):
+                    return step
             if row == update and not updates[step]:
                 break
             _call(rows[row, 0], words, rows[row, 1])
-    return columns.shape[1]
+    return losses.size
 
 
 @kernel
