@@ -11,7 +11,7 @@ from checks.memory import guarded_end, guarded_start
 from hypothesis import given
 
 from fastnn import kernels, reference
-from fastnn.kernels._emitter import MAX_ROWS
+from fastnn.kernels._emitter import MAX_ROWS, VECTOR_BYTES
 from fastnn.kernels._memory import WAYS
 from fastnn.kernels._transforms import LARGE_TILE, TILE
 from fastnn.kernels._windows import complete
@@ -29,6 +29,11 @@ def test_awkward_shapes(case, place):
 @given(conv.conv2d_cases())
 def test_any_shape(case):
     conv.check_conv2d(kernels, case)
+
+
+@given(conv.lanewise_cases())
+def test_images_as_lanes_of_any_shape(case):
+    conv.check_conv2d(kernels, case, oracle=reference)
 
 
 @given(conv.conv2d_cases(channels=9))
@@ -69,6 +74,8 @@ def test_examples_take_the_path_they_are_for(case):
     x, w, _, dz = case.arrays()
     chosen = is_winograd.py_func(dz.shape, w.shape, case.stride, case.dilation, case.groups)
     assert chosen == (replace(case, dtype="float32") in conv.WINOGRAD_EXAMPLES)
+    if VECTOR_BYTES >= 32:
+        assert conv.is_lanewise(case) == (case in conv.LANEWISE_EXAMPLES)
 
 
 def test_examples_of_winograd_have_tiles_of_both_sizes():

@@ -1,7 +1,7 @@
-"""Winograd's F(2x2, 5x5) with images as lanes: transforms, and products whose 2x2 outputs are pooled in registers.
+"""Winograd's F(2x2, 5x5) with images as lanes: transforms, and products, whose 2x2 outputs may be pooled in registers.
 
-36 products instead of 100, and a tile of outputs is a window. Vectors have WIDTH images, those of weights WIDTH
-outputs; a tile of inputs lies as (6 columns, C, 6 rows) vectors, its weights too.
+36 products instead of 100, and a tile of outputs is a window of pooling. Vectors have WIDTH images, those of weights
+WIDTH outputs; a tile of inputs lies as (6 columns, C, 6 rows) vectors, its weights too.
 """
 
 from __future__ import annotations
@@ -133,6 +133,21 @@ def lane_products(typingctx: Any, pairs: Any, c: Any, v0: Any, v1: Any, u: Any, 
     return types.void(*[types.intp] * 6), codegen
 
 
+def _tile(emit: Vectors, line: Any, number: int) -> list[Any]:
+    """The 2x2 outputs, rows one after the other, of tile and output number 0 to 3 of the sums at `line`."""
+    outputs = []
+    for i in range(WINDOW):
+        parts = [emit.const((j * PART + number * WINDOW + i) * BYTES) for j in range(SIDE)]
+        row = [emit.load(emit.builder.add(line, part)) for part in parts]
+        outputs += transformed(emit, _MATRICES[OUTPUT], row)
+    return outputs
+
+
+def _positive(emit: Vectors, value: Any, linear: Any) -> Any:
+    """The mask of where f(y) = max(0, y) keeps the value, NaN too; all where `linear` is true."""
+    return emit.builder.or_(emit.builder.fcmp_unordered(">", value, emit.splat(0.0)), linear)
+
+
 @intrinsic
 def lane_windows(
     typingctx: Any, pairs: Any, sums: Any, bias: Any, rectify: Any, y0: Any, y1: Any, places: Any
@@ -144,19 +159,14 @@ def lane_windows(
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         pairs, sums, bias, rectify, y0, y1, places = values
-        emit, matrices = Vectors(builder, WIDTH), _MATRICES[OUTPUT]
+        emit = Vectors(builder, WIDTH)
         whole = ir.VectorType(ir.IntType(32), WIDTH)
         linear = emit.spread_mask(builder.icmp_signed("==", rectify, emit.const(0)))
         (line, shift, *to), again = emit.loop("pair", pairs, [sums, bias, y0, y1])
         for n in range(FOUR):
-            window = []
-            for i in range(WINDOW):
-                parts = [emit.const((j * PART + n * WINDOW + i) * BYTES) for j in range(SIDE)]
-                row = [emit.load(builder.add(line, part)) for part in parts]
-                window += transformed(emit, matrices, row)
-            best, place = largest(builder, window, whole, 0)
+            best, place = largest(builder, _tile(emit, line, n), whole, 0)
             best = builder.fadd(best, emit.spread(builder.add(shift, emit.const(4 * (n % OUTPUTS)))))
-            kept = builder.or_(builder.fcmp_unordered(">", best, emit.splat(0.0)), linear)
+            kept = _positive(emit, best, linear)
             best = builder.select(kept, best, emit.splat(0.0))
             place = builder.select(kept, place, ir.Constant(whole, [65535] * WIDTH))
             at = builder.add(to[n // OUTPUTS], emit.const(n % OUTPUTS * BYTES))
@@ -167,6 +177,32 @@ def lane_windows(
         return context.get_dummy_value()
 
     return types.void(*[types.intp] * 7), codegen
+
+
+@intrinsic
+def lane_outputs(
+    typingctx: Any, pairs: Any, sums: Any, bias: Any, rectify: Any, y0: Any, y1: Any, row: Any, column: Any
+) -> Any:
+    """y = f(the 2x2 outputs + bias) of two tiles for `pairs` outputs; see `lane_windows`. row, column: bytes."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        pairs, sums, bias, rectify, y0, y1, row, column = values
+        emit = Vectors(builder, WIDTH)
+        linear = emit.spread_mask(builder.icmp_signed("==", rectify, emit.const(0)))
+        (line, shift, *to), again = emit.loop("pair", pairs, [sums, bias, y0, y1])
+        for n in range(FOUR):
+            added = emit.spread(builder.add(shift, emit.const(4 * (n % OUTPUTS))))
+            at = builder.add(to[n // OUTPUTS], emit.const(n % OUTPUTS * BYTES))
+            first, second = at, builder.add(at, row)
+            places = first, builder.add(first, column), second, builder.add(second, column)
+            for value, place in zip(_tile(emit, line, n), places, strict=True):
+                total = builder.fadd(value, added)
+                emit.store(builder.select(_positive(emit, total, linear), total, emit.splat(0.0)), place)
+        further = [builder.add(pointer, emit.const(OUTPUTS * BYTES)) for pointer in to]
+        again(builder.add(line, emit.const(SIDE * PART * BYTES)), builder.add(shift, emit.const(4 * OUTPUTS)), *further)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 8), codegen
 
 
 @intrinsic

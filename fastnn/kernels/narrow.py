@@ -9,15 +9,16 @@
                        the inputs that any of them sees its rows; what lies outside a pixel's window is thrown away.
     outputs as rows    weight gradient: the transposed product, whose columns are the inputs of a kernel row.
 
-`image_rows`, `term_rows` and `weight_pixels` choose. Batch 64, two cores, before and after, in us
-(python -m pytest benchmarks/test_conv.py -k narrow; input gradients with terms as lanes in loops of their own):
+`image_rows`, `term_rows` and `weight_pixels` choose; most 5x5 kernels go forward by lanewise.py. Batch 64, two cores,
+before and after, in us (python -m pytest benchmarks/test_conv.py -k narrow; input gradients with terms as lanes in
+loops of their own):
 
                                 forward       weight gradient    input gradient
-    28x28x1 to 6, 5x5           239   123         270   137          1357   175
+    28x28x1 to 6, 5x5                             270   137          1357   175
     28x28x1 to 16, 3x3                                                976   147
     28x28x1 to 32, 3x3                                               1099   272
-    28x28x1 to 20, 5x5 valid    334   269                            1112   484
-    32x32x3 to 6, 5x5 valid     588   290         617   252          3135   308
+    28x28x1 to 20, 5x5 valid                                         1112   484
+    32x32x3 to 6, 5x5 valid                       617   252          3135   308
     32x32x3 to 16, 3x3                                               2175   357
     32x32x3 to 32, 3x3                                               2474   684
     32x32x3 to 32, 5x5                                               5238  1670

@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from fastnn.kernels._transforms import TILE
+from fastnn.kernels.lanewise import is_lanewise_without_pooling
 from fastnn.kernels.winograd import is_winograd, tile_outputs
 
 from .activation import ACTIVATIONS
@@ -131,9 +132,18 @@ NEAR_EXAMPLES = [
     Conv2DCase(28, (16, 4), 24, 24, (4, 3), stride=(3, 1), padding=(3, 1), after=(0, 1), dilation=(2, 1)),
     Conv2DCase(20, (8, 4), 32, 32, (3, 3), padding=(1, 1), after=(1, 1), groups=2),
 ]
+# Winograd's products with images as lanes: odd numbers of rows and columns, windows that see no pixel, several groups
+# of images, more rows than there is room for at once
+LANEWISE_EXAMPLES = [
+    Conv2DCase(64, (14, 14), 6, 16, (5, 5)),
+    Conv2DCase(17, (9, 10), 3, 12, (5, 5), padding=(2, 1), after=(2, 2), activation=1),
+    Conv2DCase(35, (7, 6), 12, 32, (5, 5), padding=(0, 4), after=(3, 0), bias=False, activation=2),
+    Conv2DCase(16, (1, 2), 4, 18, (5, 5), padding=(7, 2), after=(2, 3), activation=6),
+    Conv2DCase(18, (31, 33), 3, 32, (5, 5), padding=(1, 2), after=(2, 2)),
+]
 CONV2D_EXAMPLES = [
     replace(case, dtype=dtype)
-    for case in _PLAIN_EXAMPLES + WINOGRAD_EXAMPLES + COPY_EXAMPLES + NEAR_EXAMPLES
+    for case in _PLAIN_EXAMPLES + WINOGRAD_EXAMPLES + COPY_EXAMPLES + NEAR_EXAMPLES + LANEWISE_EXAMPLES
     for dtype in FLOATS
 ]
 
@@ -167,6 +177,25 @@ def conv2d_cases(draw: st.DrawFn, dtypes: tuple[str, ...] = FLOATS, channels: in
     )
 
 
+@st.composite
+def lanewise_cases(draw: st.DrawFn) -> Conv2DCase:
+    """Any shape of which the lanes are images, by Winograd's products."""
+    padding, after = _pair(draw, 0, 6), _pair(draw, 0, 6)
+    image = tuple(max(1, 5 - padding[a] - after[a]) + extra for a, extra in enumerate(_pair(draw, 0, 9)))
+    c = draw(st.integers(2, 12))
+    k = 2 * draw(st.integers((32 // c + 1) // 2, 16))
+    return Conv2DCase(draw(st.integers(16, 40)), (image[0], image[1]), c, k, (5, 5), padding=padding, after=after,
+                      bias=draw(st.booleans()), activation=draw(st.sampled_from(ACTIVATIONS)),
+                      alpha=draw(st.floats(0.01, 2)), seed=draw(SEEDS))  # fmt: skip
+
+
+def is_lanewise(case: Conv2DCase) -> bool:
+    """Whether the forward pass is Winograd's with images as lanes."""
+    x, w, _, dz = case.arrays()
+    geometry = case.stride, case.dilation, case.groups
+    return bool(is_lanewise_without_pooling.py_func(len(x), w.shape, dz.shape[2], x.itemsize, *geometry))
+
+
 def _pair(draw: st.DrawFn, smallest: int, largest: int) -> Pair:
     return draw(st.integers(smallest, largest)), draw(st.integers(smallest, largest))
 
@@ -183,7 +212,8 @@ def check_conv2d(
     larger = 1
     if is_winograd.py_func(dz.shape, w.shape, case.stride, case.dilation, case.groups):
         larger = 4 if tile_outputs.py_func(dz.shape) == tile_outputs.py_func(x.shape) == TILE else 10
-    agree(ops, "conv2d_forward", x, w, b, *fused, scratch, y, terms=2 * larger * w[..., 0].size, **how)
+    terms = 2 * (8 if is_lanewise(case) else larger) * w[..., 0].size
+    agree(ops, "conv2d_forward", x, w, b, *fused, scratch, y, terms=terms, **how)
     gradient = ("conv2d_weight_gradient", x, dz, *case.geometry, scratch, dw, db)
     agree(ops, *gradient, outputs=2, terms=larger * dz[..., 0].size, **how)
     terms = larger * w[:, :, 0].size // case.groups
