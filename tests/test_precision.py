@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -153,6 +154,32 @@ def test_a_cpu_without_it(tmp_path):
     assert done.stdout.splitlines() == [
         needs, needs, "(1,)", f"{needs}; the model is loaded with precision 'full'", "full bf16",
     ]  # fmt: skip
+
+
+ASKED = """
+import ctypes, sys
+from types import SimpleNamespace
+library = ctypes.CDLL
+system = SimpleNamespace(syscall=lambda *arguments: int(sys.argv[1]))
+ctypes.CDLL = lambda name, *rest, **named: library(name, *rest, **named) if name else system
+from fastnn.kernels import _amx, _features, _simd
+print("+amx-bf16" in _features.FEATURES, _amx.HAS_AMX, _simd.describe_bf16().split(",")[0])
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"), [("-1", "False False AVX512_BF16"), ("0", "True True AMX")], ids=["refused", "given"]
+)
+@pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="only x86's Linux is asked")
+def test_tiles_are_used_where_the_system_gives_their_registers(answer, found):
+    environment = os.environ | {
+        "NUMBA_CPU_NAME": "sapphirerapids", "NUMBA_CPU_FEATURES": "+avx512f,+avx512bf16,+amx-tile,+amx-bf16",
+        "PYTHONPATH": str(Path(fn.__file__).parents[1]),
+    }  # fmt: skip
+    command = [sys.executable, "-c", ASKED, answer]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == found
 
 
 def test_train_from_the_command_line(tmp_path):
