@@ -7,12 +7,14 @@ import numpy as np
 
 from ._jit import kernel
 from ._lanes import LANES, larger, load, spread, store
+from ._math import typed
 from ._memory import stack_array
 from ._parallel import run
 
 WIDTH, FEW = 2 * LANES, 4  # a pair of vectors, and how many in a row are faster
 SHORT = 32  # columns that are looked at one by one
 BLOCK = 256  # elements in one loop of vectors, after which a wrong row is left
+LONG_BLOCK = 1 << 20  # the same where all of them are looked at
 
 
 @kernel
@@ -46,9 +48,18 @@ def _one_hot_rows(_, outputs, targets, accuracy):
 @kernel
 def sign_accuracy(outputs, targets, accuracy):
     """accuracy (1,) float64 = the share of outputs (size,) that are >= 0 just where targets (size,) are >= 0.5."""
-    right = 0
-    for i in range(targets.size):
-        right += (outputs[i] >= 0) == (targets[i] >= 0.5)
+    run(_signs, 1, 0, (outputs, targets, accuracy))
+
+
+@kernel
+def _signs(_, outputs, targets, accuracy):
+    right, half = 0, typed(targets[0], 0.5)
+    for start in range(0, targets.size, LONG_BLOCK):
+        values, wanted = outputs[start : start + LONG_BLOCK], targets[start : start + LONG_BLOCK]
+        found = np.int32(0)
+        for i in range(wanted.size):
+            found += np.int32((values[i] >= 0) == (wanted[i] >= half))
+        right += found
     accuracy[0] = right / targets.size
 
 
