@@ -30,7 +30,7 @@ DENSE = [
 ]
 _SAME = {"padding": (1, 1), "after": (1, 1)}
 DIRECT = [
-    conv.Conv2DCase(4, (16, 15), 32, 64, (5, 5), padding=(2, 2), after=(2, 2), activation=1),
+    conv.Conv2DCase(4, (16, 15), 32, 64, (5, 4), padding=(2, 2), after=(2, 1), activation=1),
     conv.Conv2DCase(5, (13, 14), 33, 47, (5, 3), padding=(0, 2), after=(3, 1), bias=False),  # odd channels and images
     conv.Conv2DCase(9, (17, 16), 48, 40, (3, 3), stride=(2, 2), after=(1, 1), activation=4),
     conv.Conv2DCase(8, (16, 16), 64, 65, (1, 1)),
@@ -38,7 +38,8 @@ DIRECT = [
     conv.Conv2DCase(7, (12, 12), 34, 76, (3, 3), groups=2, **_SAME),
     conv.Conv2DCase(3, (21, 20), 35, 36, (4, 3), stride=(1, 3), padding=(5, 4), after=(4, 5), activation=9),
 ]
-WINOGRAD = [replace(case, activation=0) for case in conv.WINOGRAD_EXAMPLES if case.c * case.k > 2000]
+_WIDE = [case for case in conv.WINOGRAD_EXAMPLES if case.c * case.k > 2000 and case.size == (3, 3)]
+WINOGRAD = [replace(case, activation=0) for case in _WIDE]
 
 
 def dense_pays(case):

@@ -21,8 +21,8 @@ from fastnn._typing import Array
 from fastnn.bench.peak import Peak
 from fastnn.kernels._parallel import SMALL
 from fastnn.kernels._simd import lanes
+from fastnn.kernels._tilings import LEAST, LIGHT, is_winograd, is_winograd_back, products, tile_outputs
 from fastnn.kernels._transforms import TILE
-from fastnn.kernels.winograd import LEAST, LIGHT, is_winograd, products, tile_outputs
 from fastnn.model import Sequential
 
 PRODUCTS = ("dense_forward", "dense_weight_gradient", "dense_input_gradient")
@@ -137,7 +137,8 @@ def _pooled_operation(name: str, arrays: list[Array], traffic: int) -> Operation
     flops, outputs = 8.0 * y.size * w.size / k, (n, 2 * p, 2 * q, k)
     if is_winograd.py_func(outputs, w.shape, (1, 1), (1, 1), 1):
         tiled = arrays[-1].shape if name == "conv2d_pool_input_gradient" else outputs
-        return Operation(name, f"{name.replace('_pool', '')} {_width(c, k)}", flops, traffic, _tiles_fill(tiled))
+        kind = f"{name.replace('_pool', '')} {_width(c, k)}"
+        return Operation(name, kind, flops, traffic, _tiles_fill(w.shape[0], tiled))
     return Operation(name, f"{name} {'image' if c < 6 else 'few'}", flops, traffic)
 
 
@@ -173,15 +174,17 @@ def _tiles_filled(name: str, arrays: list[Array], geometry: Sequence[Any]) -> fl
     dz = x if name == "conv2d_input_gradient" else y
     stride, _, dilation = geometry[:3]
     groups = (y if name == "conv2d_input_gradient" else x).shape[3] // w.shape[2]
-    if not is_winograd.py_func(dz.shape, w.shape, stride, dilation, groups):
+    placed = dz.shape, w.shape, stride, dilation, groups
+    chosen = is_winograd_back.py_func(y.shape, *placed) if dz is x else is_winograd.py_func(*placed)
+    if not chosen:
         return 1.0
-    return _tiles_fill(y.shape)
+    return _tiles_fill(w.shape[0], y.shape)
 
 
-def _tiles_fill(shape: tuple[int, ...]) -> float:
-    """Products of whole tiles of 4x4 outputs, as the calibration has, by those that outputs (N, P, Q, ...) take."""
-    whole = (TILE + 2) ** 2 / TILE**2 * math.prod(shape[1:3])
-    return float(whole / products.py_func(tile_outputs.py_func(shape), shape))
+def _tiles_fill(taps: int, shape: tuple[int, ...]) -> float:
+    """Products of 3x3 kernels in whole tiles of 4x4 outputs, as the calibration has, by those that outputs take."""
+    whole = (TILE + 2) ** 2 / TILE**2 * math.prod(shape[1:3]) * taps**2 / 9
+    return float(whole / products.py_func(tile_outputs.py_func(taps, shape), taps, shape))
 
 
 def _fill(columns: int, like: Array) -> float:

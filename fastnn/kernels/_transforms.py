@@ -21,7 +21,8 @@ from ._simd import PAIRS, RELU, VECTORS
 from ._slots import emit_call
 
 TAPS = 3
-TILE, LARGE_TILE, PAIRS_TILE = 4, 5, 2  # outputs along an axis, of floats and of pairs of bf16
+# Outputs along an axis, of floats, of floats with 5 taps, and of pairs of bf16
+TILE, LARGE_TILE, TILE_OF_5, PAIRS_TILE = 4, 5, 2, 2
 INPUT, OUTPUT, WEIGHTS, GRADIENT, SUMS = range(5)
 NEAR = 4  # beside the tile's flags: the image lies in the cache
 PAIRED = INPUT, WEIGHTS, GRADIENT  # operands of products
@@ -115,13 +116,13 @@ def combine(emit: Any, factors: list[float], vectors: list[Any]) -> Any:
 
 
 def _emit_transform(
-    emit: Emitter, kind: int, outputs: int, whole: bool, masked: bool, arguments: dict[str, Any]
+    emit: Emitter, kind: int, outputs: int, taps: int, whole: bool, masked: bool, arguments: dict[str, Any]
 ) -> None:
     """Emit one transform of one vector of channels; with `second` of two, which become pairs. Strides in bytes.
 
     whole: all pixels are inside the image. masked: not all channels of the vector exist.
     """
-    builder, factors, image = emit.builder, matrices(outputs)[kind], IMAGES.get(kind)
+    builder, factors, image = emit.builder, matrices(outputs, taps)[kind], IMAGES.get(kind)
     after, before = len(factors[-1]), len(factors[0][0])
     sources = ["source", "second"] if "second" in arguments else ["source"]
     with builder.goto_entry_block():  # alloca_once would fill it with zeros
@@ -202,7 +203,7 @@ _NAMES = ("channels", "source", "source_row", "source_column", "to", "to_row", "
           "column0", "column1", "flags", "second", "second_channels", "second_row0", "second_row1")  # fmt: skip
 
 
-def _make_kind(bits: int, outputs: int, pairs: bool, kind: int) -> Any:
+def _make_kind(bits: int, outputs: int, taps: int, pairs: bool, kind: int) -> Any:
     """Return the intrinsic of one kind of transform, of all channels. Strides in elements.
 
     A function of its own: LLVM would compute what any kind needs before it looks which one is wanted.
@@ -217,7 +218,7 @@ def _make_kind(bits: int, outputs: int, pairs: bool, kind: int) -> Any:
         arguments["floor"] = builder.select(relu, emit.splat(0.0), emit.splat(float("-inf")))
         inside = ir.Constant(ir.IntType(1), 1)
         if kind in IMAGES:
-            size = outputs + TAPS - 1 if kind == INPUT else outputs
+            size = outputs + taps - 1 if kind == INPUT else outputs
             rows, columns, second_rows = (
                 builder.sub(arguments[f"{axis}1"], arguments[f"{axis}0"]) for axis in ("row", "column", "second_row")
             )
@@ -251,11 +252,11 @@ def _make_kind(bits: int, outputs: int, pairs: bool, kind: int) -> Any:
         """Emit the choice of the first case whose condition is met; the last one has none."""
         (condition, whole, masked), *others = cases
         if not others:
-            _emit_transform(emit, kind, outputs, whole, masked, arguments)
+            _emit_transform(emit, kind, outputs, taps, whole, masked, arguments)
             return
         with emit.builder.if_else(condition) as (then, otherwise):
             with then:
-                _emit_transform(emit, kind, outputs, whole, masked, arguments)
+                _emit_transform(emit, kind, outputs, taps, whole, masked, arguments)
             with otherwise:
                 emit_first(emit, others, arguments)
 
@@ -282,9 +283,9 @@ def _make_kind(bits: int, outputs: int, pairs: bool, kind: int) -> Any:
     return transform_kind
 
 
-def _make_transform(bits: int, outputs: int, pairs: bool = False) -> Any:
+def _make_transform(bits: int, outputs: int, taps: int = TAPS, pairs: bool = False) -> Any:
     """Return the task of the transforms for tiles of this size."""
-    input_, output, weights, gradient, sums = (_make_kind(bits, outputs, pairs, kind) for kind in range(5))
+    input_, output, weights, gradient, sums = (_make_kind(bits, outputs, taps, pairs, kind) for kind in range(5))
 
     def transform(
         kind: int, channels: int, source: int, source_row: int, source_column: int, to: int, to_row: int,
@@ -310,10 +311,12 @@ def _make_transform(bits: int, outputs: int, pairs: bool = False) -> Any:
 
 _TYPES = (types.intp,) * 18
 _TASKS = {
-    types.float32: {outputs: _make_transform(32, outputs) for outputs in (TILE, LARGE_TILE)},
-    types.float64: {outputs: _make_transform(64, outputs) for outputs in (TILE, LARGE_TILE)},
-    PAIRS: {PAIRS_TILE: _make_transform(32, PAIRS_TILE, pairs=True)},
-}
+    kind: {
+        **{outputs: _make_transform(bits, outputs) for outputs in (TILE, LARGE_TILE)},
+        TILE_OF_5: _make_transform(bits, TILE_OF_5, 5),
+    }
+    for kind, bits in ((types.float32, 32), (types.float64, 64))
+} | {PAIRS: {PAIRS_TILE: _make_transform(32, PAIRS_TILE, pairs=True)}}
 
 
 @intrinsic

@@ -16,6 +16,7 @@ from ._epilogue import prepare
 from ._jit import kernel
 from ._memory import address, pair, pairs_in
 from ._parallel import run
+from ._tilings import is_winograd, products, tile_outputs
 from ._transforms import PAIRS_TILE
 from ._windows import CHUNKS, bands
 from .conv import conv2d_forward as full_conv2d_forward
@@ -36,7 +37,7 @@ from .tiled import (
 )
 from .tiled_conv import is_tiled, tiled_conv_scratch_size, tiled_forward, tiled_input_gradient, tiled_weight_gradient
 from .weights import direct_weight_chunk, weight_cut
-from .winograd import PLAIN, is_winograd, products, tile_outputs, winograd, winograd_weight_gradient
+from .winograd import PLAIN, winograd, winograd_weight_gradient
 
 LINE = 16  # elements in a cache line, at which each copy begins
 MANY = 2.5  # times float32's products, which Winograd's smaller tiles may take
@@ -146,18 +147,19 @@ def conv2d_scratch_size(
 def conv_pays(y_shape, w_shape, stride, dilation, groups):
     """Return whether the passes are worth the copies, or the smaller tiles of Winograd's products.
 
-    Times of float32 by those of bf16, forward, weight gradient, input gradient, 64 images: 16x16 pixels from 32 to 64
-    channels, 5x5: 1.9, 1.9, 1.9; 64 to 64, 1x1: 1.7, 1.6, 1.6; 16 to 16, 5x5: 1.4, 1.4, 1.4. Of 10x10 pixels from 16 to
-    16 channels, 3x3, stride 2, 3.7 million multiply-adds: 1.0, 1.2, 1.1. Winograd's: 32x32 pixels, 32 to 32 0.97, 1.05,
+    Times of float32 by those of bf16, forward, weight gradient, input gradient, 64 images: 16x16 pixels from 64 to 64
+    channels, 1x1: 1.7, 1.6, 1.6; 16 to 16, 5x5: 1.4, 1.4, 1.4. Of 10x10 pixels from 16 to 16 channels, 3x3, stride 2,
+    3.7 million multiply-adds: 1.0, 1.2, 1.1. Winograd's: 32x32 pixels, 32 to 32 0.97, 1.05,
     0.95; 14x14, 32 to 64 1.11, 1.23, 1.18; 16x16, 64 to 64 1.07, 1.35, 1.17; 16 to 16 0.57, 0.78, 0.57; 10x10, 64 to
-    64 1.08, 1.09, 1.10, with 2.04 times the products; 5x5, 128 to 128 0.85, 0.88, 1.06, with 2.9 times.
+    64 1.08, 1.09, 1.10, with 2.04 times the products; 5x5, 128 to 128 0.85, 0.88, 1.06, with 2.9 times. 5x5 kernels,
+    direct products: 16x16, 32 to 64 0.96, 0.93, 0.95; 8x8, 128 to 128 0.91, 1.04, 0.93.
     """
     if HAS_AMX:
         return is_tiled(y_shape, w_shape, stride, dilation, groups)
     (taps_h, taps_w, cg, k), (n, p, q, _) = w_shape, y_shape
     if is_winograd(y_shape, w_shape, stride, dilation, groups):
-        most = MANY * products(tile_outputs(y_shape), y_shape)
-        return cg * k >= 1 << 11 and products(PAIRS_TILE, y_shape) <= most
+        most = MANY * products(tile_outputs(3, y_shape), 3, y_shape)
+        return taps_h == 3 and cg * k >= 1 << 11 and products(PAIRS_TILE, 3, y_shape) <= most
     return min(cg, k // groups) >= 16 and n * p * q * taps_h * taps_w * cg * k >= 1 << 22
 
 
@@ -173,7 +175,7 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
         tiled_forward(x, w, b, stride, padding, dilation, activation, alpha, scratch, y)
         return
     if is_winograd(y.shape, w.shape, stride, dilation, groups):
-        winograd(pairs_in(scratch, 0, (1,)), PLAIN, address(x, 0), x.shape, address(w, 0),
+        winograd(pairs_in(scratch, 0, (1,)), PLAIN, 3, address(x, 0), x.shape, address(w, 0),
                  address(b, 0) if b.size > 0 else 0, padding, activation, alpha, address(scratch, 0), 0, address(y, 0),
                  y.shape)  # fmt: skip
         return
@@ -200,7 +202,7 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         return
     flip(w, stride, padding, dilation, groups, dx.shape[3], scratch)
     if is_winograd(dz.shape, w.shape, stride, dilation, groups):
-        winograd(pairs_in(scratch, 0, (1,)), PLAIN, address(dz, 0), dz.shape, address(scratch, 0), 0,
+        winograd(pairs_in(scratch, 0, (1,)), PLAIN, 3, address(dz, 0), dz.shape, address(scratch, 0), 0,
                  (2 - padding[0], 2 - padding[1]), 0, 0.0, address(scratch, w.size), 0, address(dx, 0),
                  dx.shape)  # fmt: skip
         return
@@ -228,7 +230,7 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
     half = (n + 1) // 2
     parts, step, at = min(half, CHUNKS), dw.size + k, 0
     if is_winograd(dz.shape, dw.shape, stride, dilation, groups):
-        parts, step = winograd_weight_gradient(pairs_in(scratch, 0, (1,)), PLAIN, address(x, 0), x.shape, 0,
+        parts, step = winograd_weight_gradient(pairs_in(scratch, 0, (1,)), PLAIN, 3, address(x, 0), x.shape, 0,
                                                address(dz, 0), dz.shape, padding, address(scratch, 0))  # fmt: skip
     else:
         of_x = pairs_in(scratch, 0, (half, height, width, c))

@@ -24,6 +24,7 @@ from ._lanewise import WIDTH
 from ._memory import WAYS, address, copy, stack, transpose
 from ._parallel import run
 from ._simd import ACCUMULATE, VECTORS, gemm
+from ._tilings import is_winograd, is_winograd_back
 from ._windows import CHUNKS, bands, complete, inside
 from .activation import RELU
 from .dense import sum_parts
@@ -40,7 +41,7 @@ from .narrow import (
     weight_pixels,
 )
 from .weights import direct_weight_chunk, weight_cut
-from .winograd import PLAIN, is_winograd, winograd, winograd_scratch_size, winograd_weight_gradient
+from .winograd import PLAIN, winograd, winograd_scratch_size, winograd_weight_gradient
 
 SHORT_ROW = 12  # complete pixels, below which products go across images
 OUTPUTS, DENSE = 512, 64 << 10  # from which, and bytes of weights from which a copy of them pays
@@ -70,8 +71,8 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
     """y (N, P, Q, K) = f(x (N, H, W, C) * w (R, S, C/groups, K) + b); padding: (top, left), the rest follows from y."""
     prepare(y, activation)
     if is_winograd(y.shape, w.shape, stride, dilation, groups):
-        winograd(x, PLAIN, address(x, 0), x.shape, address(w, 0), address(b, 0) if b.size > 0 else 0, padding,
-                 activation, alpha, address(scratch, 0), 0, address(y, 0), y.shape)  # fmt: skip
+        winograd(x, PLAIN, w.shape[0], address(x, 0), x.shape, address(w, 0), address(b, 0) if b.size > 0 else 0,
+                 padding, activation, alpha, address(scratch, 0), 0, address(y, 0), y.shape)  # fmt: skip
         return
     # Short rows and few channels: 1x28x28x1 to 6, 5x5 takes 6 us with two threads instead of 10.
     work = y.size // w.shape[3] * w.size // 16 * (8 if w.shape[3] < 16 else 3)
@@ -169,14 +170,14 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         run(term_weights_chunk, w.shape[0], w.size, (w, scratch))
         run(term_chunk, parts * cut, work, (parts, cut, few, dz, w.shape, scratch, padding, dx))
         return
-    panel = dx.shape[3]
-    if high == 0 and not is_winograd(dz.shape, w.shape, stride, dilation, groups):
+    panel, chosen = dx.shape[3], is_winograd_back(dx.shape, dz.shape, w.shape, stride, dilation, groups)
+    if high == 0 and not chosen:
         panel = panel_of(dx, w.size // panel, panel, groups == 1 and dilation[1] == 1)
     flip(w, stride, padding, dilation, groups, panel, scratch)
-    if is_winograd(dz.shape, w.shape, stride, dilation, groups):
-        padding = (2 - padding[0], 2 - padding[1])
-        winograd(dz, PLAIN, address(dz, 0), dz.shape, address(scratch, 0), 0, padding, 0, 0.0, address(scratch, w.size),
-                 0, address(dx, 0), dx.shape)  # fmt: skip
+    if chosen:
+        padding = (w.shape[0] - 1 - padding[0], w.shape[1] - 1 - padding[1])
+        winograd(dz, PLAIN, w.shape[0], address(dz, 0), dz.shape, address(scratch, 0), 0, padding, 0, 0.0,
+                 address(scratch, w.size), 0, address(dx, 0), dx.shape)  # fmt: skip
         return
     if high > 0:
         cut = bands(image_groups(dz), dx.shape[1])
@@ -374,8 +375,8 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
     work = dz.size * dw.size // k // 16
     pixels = weight_pixels(x, dz, dw, stride, dilation, groups)
     if is_winograd(dz.shape, dw.shape, stride, dilation, groups):
-        parts, step = winograd_weight_gradient(x, PLAIN, address(x, 0), x.shape, 0, address(dz, 0), dz.shape, padding,
-                                               address(scratch, 0))  # fmt: skip
+        parts, step = winograd_weight_gradient(x, PLAIN, dw.shape[0], address(x, 0), x.shape, 0, address(dz, 0),
+                                               dz.shape, padding, address(scratch, 0))  # fmt: skip
     elif groups == k and dw.shape[2] == 1:
         run(depthwise_weight_chunk, parts, work * 16, (parts, x, dz, stride, padding, dilation, scratch, dw))
     elif pixels != 0:

@@ -59,7 +59,7 @@ def _signs(_, outputs, targets, accuracy):
         found = np.int32(0)
         for i in range(wanted.size):
             found += np.int32((values[i] >= 0) == (wanted[i] >= half))
-        right += found
+        right += int(found)
     accuracy[0] = right / targets.size
 
 

@@ -30,6 +30,7 @@ from ._jit import kernel
 from ._lanes import MASKS_ARE_FREE
 from ._memory import address, stack_array, transpose
 from ._parallel import run
+from ._tilings import is_winograd
 from ._windows import CHUNKS, bands
 from .conv import flip, sum_chunk
 from .lanewise import image_row, is_lanewise, lane_places, lanewise_chunk
@@ -42,7 +43,7 @@ from .single import (
     single_weight_chunk,
     single_weight_parts,
 )
-from .winograd import POOLED, SPREAD, is_winograd, winograd, winograd_scratch_size, winograd_weight_gradient
+from .winograd import POOLED, SPREAD, winograd, winograd_scratch_size, winograd_weight_gradient
 
 ROOM = 65536  # elements on the stack: 256 KB, of which a few rows of the images and of outputs are in use at a time
 LEAST = 3  # outputs, and columns of taps, that pay
@@ -91,8 +92,9 @@ def conv2d_pool_forward(x, w, b, padding, rectify, scratch, index, y):
     """
     chosen, outputs = _is_winograd(w, y)
     if chosen:
-        winograd(x, POOLED, address(x, 0), x.shape, address(w, 0), address(b, 0) if b.size > 0 else 0, padding,
-                 1 if rectify else 0, 0.0, address(scratch, 0), address(index, 0), address(y, 0), outputs)  # fmt: skip
+        winograd(x, POOLED, w.shape[0], address(x, 0), x.shape, address(w, 0), address(b, 0) if b.size > 0 else 0,
+                 padding, 1 if rectify else 0, 0.0, address(scratch, 0), address(index, 0), address(y, 0),
+                 outputs)  # fmt: skip
         return
     if is_picked(w.shape, y.shape[2], y.itemsize):
         cut = bands(x.shape[0], y.shape[1])
@@ -144,8 +146,8 @@ def conv2d_pool_weight_gradient(x, index, dy, padding, scratch, dw, db):
     chosen, outputs = _is_winograd(dw, dy)
     parts, step, work = single_weight_parts(x.shape[0]), dw.size + dy.shape[3], dy.size * dw.size // dy.shape[3] // 4
     if chosen:
-        parts, step = winograd_weight_gradient(x, SPREAD, address(x, 0), x.shape, address(index, 0), address(dy, 0),
-                                               outputs, padding, address(scratch, 0))  # fmt: skip
+        parts, step = winograd_weight_gradient(x, SPREAD, dw.shape[0], address(x, 0), x.shape, address(index, 0),
+                                               address(dy, 0), outputs, padding, address(scratch, 0))  # fmt: skip
     elif is_picked(dw.shape, dy.shape[2], dy.itemsize):
         run(picked_weight_chunk, parts, work, (parts, x, index, dy, padding, scratch, dw))
     else:
@@ -159,7 +161,8 @@ def conv2d_pool_input_gradient(index, dy, w, padding, scratch, dx):
     chosen, outputs = _is_winograd(w, dy)
     if chosen:
         flip(w, (1, 1), padding, (1, 1), 1, dx.shape[3], scratch)
-        winograd(dy, SPREAD, address(dy, 0), outputs, address(scratch, 0), 0, (2 - padding[0], 2 - padding[1]), 0, 0.0,
+        padding = (w.shape[0] - 1 - padding[0], w.shape[1] - 1 - padding[1])
+        winograd(dy, SPREAD, w.shape[0], address(dy, 0), outputs, address(scratch, 0), 0, padding, 0, 0.0,
                  address(scratch, w.size), address(index, 0), address(dx, 0), dx.shape)  # fmt: skip
         return
     parts = min(dx.shape[0], CHUNKS)

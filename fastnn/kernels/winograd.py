@@ -1,4 +1,4 @@
-"""Winograd's products for 3x3 convolutions of stride 1: 36 instead of 144 multiplications for 4x4 outputs, F(4x4, 3x3).
+"""Winograd's products for convolutions of stride 1: F(4x4, 3x3), 36 instead of 144 multiplications for 4x4 outputs.
 
 Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, arXiv:1509.09308. A kernel, a row of outputs
 and one of inputs are polynomials; a product of two is known from its values at as many points as it has coefficients.
@@ -10,7 +10,8 @@ Both axes together: a tile of 6x6 inputs becomes 36 numbers per channel, number 
 and the convolution 36 matrix products (tiles x C) @ (C x K), whose results are transformed back. Tiles overlap by two
 pixels. The input gradient is the same convolution with flipped, transposed weights. An infinite input makes NaN of its
 whole tile. Images that tiles of 5x5 outputs fill better, 14x14 with 9 instead of 16, take F(5x5, 3x3): 49 instead of
-225. Pairs of bf16, whose rounding errors the larger transforms would multiply, take F(2x2, 3x3).
+225. 5x5 kernels take F(2x2, 5x5), with the same inputs as F(4x4, 3x3): 36 instead of 100. Pairs of bf16, whose
+rounding errors the larger transforms would multiply, take F(2x2, 3x3).
 
 With 2x2 pooling after it, a block's outputs go to some rows of memory that stays in the cache, and from there to the
 pooled ones; back, a row of tiles sees rows that are made of the pooled gradient. The array of outputs, and that of
@@ -29,15 +30,14 @@ from ._jit import kernel
 from ._memory import copy, numbers, one
 from ._parallel import run, run_in_places
 from ._simd import ACCUMULATE, FAR, VECTORS, gemm
+from ._tilings import tile_outputs, tiles_of
 from ._transforms import (
     GRADIENT,
     INPUT,
-    LARGE_TILE,
     NEAR,
     OUTPUT,
     PAIRS_TILE,
     SUMS,
-    TILE,
     WEIGHTS,
     transform,
     transform_address,
@@ -55,100 +55,64 @@ SUM_BLOCK = (128 if VECTOR_BYTES == 64 else 384) << 10
 FEW, MANY = 64, 128  # least tiles of a chunk, and of the weight gradient's, whose sums are added up
 CHANNELS = 64  # input and output channels of a chunk of the weight gradient
 PLAIN, POOLED, SPREAD = 0, 1, 2  # x and y as they are; y pooled; x a gradient that comes from pooling
-FEWER = 0.85  # share of the products from which on larger tiles pay; 18x18 pixels, 64 to 64: 0.87, 1.02, 1.02, 0.94
-# Winograd's products from here on, measured in turn with the direct kernels: times as fast, forward, input gradient,
-# weight gradient. Channels, 64 images of 16x16 pixels: 8 to 16 1.0, 0.7, 0.8, 8 to 32 1.7, 1.4, 2.1, 16 to 16 1.6, 1.6,
-# 1.6. Outputs, few of which do not pay for the transform of the weights: 8x8 pixels, 128 to 128 channels,
-# 3 images 0.8, 0.9, 0.6; 64 to 64, 4 images 0.9, 1.0, 1.0, 8 images 1.5, 1.9, 2.5; 1 of 16x16, 64 to 64 1.3, 1.6, 1.0.
-# Share of the direct products: 64 images, 5x5 pixels, tiles of 4x4 outputs, 0.64, 64 to 64 0.9, 0.9, 1.0, of 5x5, 0.22,
-# 1.9, 1.9, 2.1; 6x6, 0.44, 1.3, 1.3, 1.5.
-LEAST, LIGHT = 8, 192  # channels of x and of y, and the product of both
-SPARSE, SHORT = 256, 1 << 19  # outputs, and outputs times input channels
-SHARE = 0.5
 LINE = 16  # elements between the matrices, so that their rows lie in different sets of L1
 PANEL = VECTORS * VECTOR_BYTES  # bytes in a row of a panel of columns; a product reads one panel after another
 
 
-@kernel
-def is_winograd(y_shape, w_shape, stride, dilation, groups):
-    """Return whether all three passes take Winograd's products."""
-    (taps_h, taps_w, c, k), (n, p, q, _) = w_shape, y_shape
-    if taps_h != 3 or taps_w != 3 or max(stride) > 1 or max(dilation) > 1 or groups > 1:
-        return False
-    return (min(c, k) >= LEAST and c * k >= LIGHT and n * p * q >= SPARSE and n * p * q * c * k >= SHORT
-            and products(tile_outputs(y_shape), y_shape) <= SHARE * 9 * p * q)  # fmt: skip
-
-
 def winograd_scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, pooled: bool = False) -> int:
     """Return the number of elements that all three passes want as scratch, of floats or of pairs."""
-    of_y, of_x = tile_outputs.py_func(y_shape), tile_outputs.py_func(x_shape)
+    taps = w_shape[0]
+    of_y, of_x = tile_outputs.py_func(taps, y_shape), tile_outputs.py_func(taps, x_shape)
     size = _scratch_size(x_shape, w_shape, y_shape, of_y, of_x, pooled)
-    return size if pooled else max(size, _scratch_size(x_shape, w_shape, y_shape, PAIRS_TILE, PAIRS_TILE, pooled))
+    if pooled or taps > 3:
+        return size
+    return max(size, _scratch_size(x_shape, w_shape, y_shape, PAIRS_TILE, PAIRS_TILE, pooled))
 
 
 def _scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, of_y: int, of_x: int, pooled: bool) -> int:
     """of_y, of_x: outputs of a tile of y and of one of the gradient of x."""
-    c, k = w_shape[2:]
-    matrix, count = _matrix.py_func, (of_y + 2) ** 2
+    taps, _, c, k = w_shape
+    matrix, count = _matrix.py_func, (of_y + taps - 1) ** 2
     of_c, of_k = min(c, CHANNELS), min(k, CHANNELS)
-    tiles, _, _ = _blocks.py_func(of_y, y_shape, SUM_BLOCK, of_c, of_k)
+    tiles, _, _ = _blocks.py_func(of_y, taps, y_shape, SUM_BLOCK, of_c, of_k)
     chunks, parts = _parts.py_func(of_y, y_shape, c, k)
     near = _near.py_func(SPREAD, of_y, of_y, y_shape, 1, of_k) if pooled else 0
     block = count * (matrix(tiles, of_c) + matrix(tiles, of_k)) + near
     gradient = parts * _part_size.py_func(count, c, k) + chunks * block
-    forward = _forward_size(POOLED if pooled else PLAIN, of_y, y_shape, c, k)
-    backward = _forward_size(SPREAD if pooled else PLAIN, of_x, x_shape, k, c)
-    return int(max(gradient, forward, 9 * c * k + backward))
+    forward = _forward_size(POOLED if pooled else PLAIN, of_y, taps, y_shape, c, k)
+    backward = _forward_size(SPREAD if pooled else PLAIN, of_x, taps, x_shape, k, c)
+    return int(max(gradient, forward, taps * taps * c * k + backward))
 
 
-def _forward_size(way: int, outputs: int, y_shape: Any, c: int, k: int) -> int:
+def _forward_size(way: int, outputs: int, taps: int, y_shape: Any, c: int, k: int) -> int:
     """Return the elements for the transformed weights, and for a block of each chunk."""
-    tiles, rows, chunks = _blocks.py_func(outputs, y_shape, BLOCK, c, k)
-    matrix, count = _matrix.py_func, (outputs + 2) ** 2
-    near = _near.py_func(way, outputs, outputs + 2, y_shape, rows, c if way == SPREAD else k)
+    tiles, rows, chunks = _blocks.py_func(outputs, taps, y_shape, BLOCK, c, k)
+    matrix, inputs = _matrix.py_func, outputs + taps - 1
+    near, count = _near.py_func(way, outputs, inputs, y_shape, rows, c if way == SPREAD else k), inputs**2
     return int(count * matrix(c, k) + chunks * (count * (matrix(tiles, c) + matrix(tiles, k)) + near))
 
 
 @kernel
 def _near(way, outputs, reach, shape, rows, channels):
     """Return the elements of rows of outputs between pooling and `rows` rows of tiles, which see `reach` pixels."""
-    across = _tiles_of(outputs, shape)[1]
+    across = tiles_of(outputs, shape)[1]
     if way == POOLED:
         return (1 + rows * outputs) * across * outputs * channels
     return reach * (across * outputs + reach - outputs) * channels if way == SPREAD else 0
 
 
 @kernel
-def tile_outputs(shape):
-    """Return how many outputs a tile of floats has along an axis, for outputs (N, P, Q, ...)."""
-    return LARGE_TILE if products(LARGE_TILE, shape) < FEWER * products(TILE, shape) else TILE
+def _outputs(like, taps, shape):
+    return tile_outputs(taps, shape) if numbers(like) == 1 else PAIRS_TILE
 
 
 @kernel
-def products(outputs, shape):
-    """Return the products for an image of (N, P, Q, ...) outputs, of one input and one output channel."""
-    down, across = _tiles_of(outputs, shape)
-    return down * across * (outputs + 2) * (outputs + 2)
-
-
-@kernel
-def _outputs(like, shape):
-    return tile_outputs(shape) if numbers(like) == 1 else PAIRS_TILE
-
-
-@kernel
-def _tiles_of(outputs, shape):
-    """Return how many tiles an image of (N, P, Q, ...) has down and across."""
-    return (shape[1] + outputs - 1) // outputs, (shape[2] + outputs - 1) // outputs
-
-
-@kernel
-def _blocks(outputs, shape, size, c, k):
+def _blocks(outputs, taps, shape, size, c, k):
     """Return tiles in a block, rows of tiles in a block, and chunks, for outputs (N, P, Q, ...)."""
-    down, across = _tiles_of(outputs, shape)
+    down, across = tiles_of(outputs, shape)
     down *= shape[0]
     chunks = _pieces(down, across, FEW, CHUNKS)
-    wanted = min(MOST, max(FEWEST, size // ((outputs + 2) ** 2 * (c + k))))
+    wanted = min(MOST, max(FEWEST, size // ((outputs + taps - 1) ** 2 * (c + k))))
     rows = min(max(1, wanted // across), (down + chunks - 1) // chunks)
     return rows * across, rows, chunks
 
@@ -169,30 +133,30 @@ def _matrix(rows, columns):
 
 
 @kernel
-def winograd(like, way, x, x_shape, w, b, padding, activation, alpha, scratch, index, y, y_shape):
-    """y (N, P, Q, K) = f(x (N, H, W, C) * w (3, 3, C, K) + b). All arrays: addresses; b 0: none.
+def winograd(like, way, taps, x, x_shape, w, b, padding, activation, alpha, scratch, index, y, y_shape):
+    """y (N, P, Q, K) = f(x (N, H, W, C) * w (taps, taps, C, K) + b). All arrays: addresses; b 0: none.
 
     like: an array of the products' elements. Those of pairs have half the terms: channel i goes with i + (C + 1) // 2.
     way: POOLED: index and y are those of the pooled outputs, P and Q even, and f is `rectify` of `pool_rows`. SPREAD: x
     is made of index and x, (N, H/2, W/2, C), by `spread_rows`.
     """
     c, (images, p, q, k) = x_shape[3], y_shape
-    outputs = _outputs(like, y_shape)
-    at = transform_address(like, outputs)
-    tiles, rows, chunks = _blocks(outputs, y_shape, BLOCK, c, k)
-    run(_weight_chunk, CHUNKS, 16 * c * k, (like, outputs, at, c, k, w, scratch))
+    outputs = _outputs(like, taps, y_shape)
+    tile, at = (outputs, outputs + taps - 1), transform_address(like, outputs)
+    tiles, rows, chunks = _blocks(outputs, taps, y_shape, BLOCK, c, k)
+    run(_weight_chunk, CHUNKS, 16 * c * k, (like, tile, at, c, k, w, scratch))
     run_in_places(_chunk, chunks, images * p * q * k * c // 4,
-                  (like, way, outputs, at, chunks, rows, tiles, x, x_shape, b, padding, activation, alpha, scratch,
+                  (like, way, tile, at, chunks, rows, tiles, x, x_shape, b, padding, activation, alpha, scratch,
                    index, y, y_shape))  # fmt: skip
 
 
 @kernel
-def _weight_chunk(chunk, like, outputs, transforms, c, k, w, to):
+def _weight_chunk(chunk, like, tile, transforms, c, k, w, to):
     """Transform the weights of some input channels, into panels of output channels."""
-    size, depth, inputs = like.itemsize, _terms(like, c), outputs + 2
-    width, matrix = PANEL // size, _matrix(depth, k)
+    size, depth, (outputs, inputs) = like.itemsize, _terms(like, c), tile
+    width, matrix, row = PANEL // size, _matrix(depth, k), (inputs - outputs + 1) * c * k
     for i in range(chunk * depth // CHUNKS, (chunk + 1) * depth // CHUNKS):
-        transform(transforms, WEIGHTS, k, w + i * k * size, 3 * c * k, c * k, to + i * width * size, inputs * matrix,
+        transform(transforms, WEIGHTS, k, w + i * k * size, row, c * k, to + i * width * size, inputs * matrix,
                   matrix, depth * width, 0, 0, 0, 0, 0,
                   w + (i + depth) * k * size, k if i + depth < c else 0, 0, 0)  # fmt: skip
 
@@ -204,12 +168,12 @@ def _terms(like, count):
 
 
 @kernel
-def _chunk(chunk, place, like, way, outputs, transforms, chunks, rows, tiles, x, x_shape, b, padding, activation, alpha,
-           scratch, index, y, y_shape):  # fmt: skip
+def _chunk(chunk, place, like, way, tile, transforms, chunks, rows, tiles, x, x_shape, b, padding, activation,
+           alpha, scratch, index, y, y_shape):  # fmt: skip
     """The outputs of some rows of tiles, a block after another."""
     (images, p, q, k), (_, height, wide, c), size = y_shape, x_shape, like.itemsize
     width, depth = PANEL // size, _terms(like, c)
-    inputs, (down, across) = outputs + 2, _tiles_of(outputs, y_shape)
+    (outputs, inputs), (down, across) = tile, tiles_of(tile[0], y_shape)
     count = inputs * inputs
     u_matrix, v_matrix, m_matrix = _matrix(depth, k), _matrix(tiles, depth), _matrix(tiles, k)
     near_size = _near(way, outputs, inputs, y_shape, rows, c if way == SPREAD else k)
@@ -222,10 +186,10 @@ def _chunk(chunk, place, like, way, outputs, transforms, chunks, rows, tiles, x,
     while first < stop:
         last = first + _share(stop - first, rows)
         if way == SPREAD:
-            _spread_tiles(like, outputs, transforms, INPUT, index, x, x_shape, 0, c, first, last, down, across, padding,
+            _spread_tiles(like, tile, transforms, INPUT, index, x, x_shape, 0, c, first, last, down, across, padding,
                           inputs, near, v, c, width, v_matrix)  # fmt: skip
         else:
-            _tiles(size, outputs, transforms, INPUT, x, (height, wide, c), depth, first, last, down, across, padding,
+            _tiles(size, tile, transforms, INPUT, x, (height, wide, c), depth, first, last, down, across, padding,
                    inputs, v, depth, width, v_matrix, 0, depth, c - depth, 0, 0)  # fmt: skip
         for i in range(count):
             # The bias belongs to every output of a tile, as the product at point 1 of both axes does.
@@ -236,7 +200,7 @@ def _chunk(chunk, place, like, way, outputs, transforms, chunks, rows, tiles, x,
                      bias + j * size if bias != 0 else 0, 0)  # fmt: skip
         if way == POOLED:  # whole tiles below a row that is left over from the last block
             here = last - first
-            _tiles(size, outputs, transforms, OUTPUT, near + line * size, (here * outputs, across * outputs, k), k,
+            _tiles(size, tile, transforms, OUTPUT, near + line * size, (here * outputs, across * outputs, k), k,
                    0, here, here, across, (0, 0), outputs, m, k, width, m_matrix, NEAR, 0, 0, 0, 0)  # fmt: skip
             for row in range(first, last):
                 h = row % down * outputs
@@ -244,7 +208,7 @@ def _chunk(chunk, place, like, way, outputs, transforms, chunks, rows, tiles, x,
                           row // down, h, y_shape, activation, index, y)  # fmt: skip
             copy(like, 1, line, near + here * outputs * line * size, line, near, line)
         else:
-            _tiles(size, outputs, transforms, OUTPUT, y, (p, q, k), k, first, last, down, across, (0, 0), outputs, m, k,
+            _tiles(size, tile, transforms, OUTPUT, y, (p, q, k), k, first, last, down, across, (0, 0), outputs, m, k,
                    width, m_matrix, tile_flags(activation), 0, 0, 0, 0)  # fmt: skip
             for row in range(first, last):
                 n, h = row // down, row % down * outputs
@@ -260,7 +224,7 @@ def _share(left, most):
 
 
 @kernel
-def _tiles(size, outputs, transforms, kind, image, shape, channels, first, last, down, across, padding, reach, block,
+def _tiles(size, tile, transforms, kind, image, shape, channels, first, last, down, across, padding, reach, block,
            step, panel, matrix, flags, apart, seconds, rows_apart, stop):  # fmt: skip
     """Transform rows of tiles from images, or to them: `reach` pixels each way, and `channels` from address `image` on.
 
@@ -269,7 +233,7 @@ def _tiles(size, outputs, transforms, kind, image, shape, channels, first, last,
     rows, before `stop`.
     """
     height, width, c = shape
-    matrices = (outputs + 2) * matrix
+    outputs, matrices = tile[0], tile[1] * matrix
     for row in range(first, last):
         n, h = row // down, row % down * outputs - padding[0]
         h0, h1 = max(0, -h), min(reach, height - h)
@@ -292,39 +256,40 @@ def _tiles(size, outputs, transforms, kind, image, shape, channels, first, last,
 
 
 @kernel
-def _spread_tiles(like, outputs, transforms, kind, index, dy, shape, at, channels, first, last, down, across, padding,
+def _spread_tiles(like, tile, transforms, kind, index, dy, shape, at, channels, first, last, down, across, padding,
                   reach, near, block, step, panel, matrix):  # fmt: skip
     """As _tiles, for `channels` from number `at` on of the gradient (N, P, Q, K) of which `near` gets some rows."""
-    size, wide = like.itemsize, across * outputs + reach - outputs
+    size, outputs = like.itemsize, tile[0]
+    wide = across * outputs + reach - outputs
     for row in range(first, last):
         spread_rows(like, index, dy, shape, row // down, at, channels, row % down * outputs - padding[0], reach,
                     padding[1], wide, near)  # fmt: skip
-        _tiles(size, outputs, transforms, kind, near, (reach, wide, channels), channels, 0, 1, 1, across, (0, 0), reach,
+        _tiles(size, tile, transforms, kind, near, (reach, wide, channels), channels, 0, 1, 1, across, (0, 0), reach,
                block + (row - first) * across * step * size, step, panel, matrix, NEAR, 0, 0, 0, 0)  # fmt: skip
 
 
 @kernel
-def winograd_weight_gradient(like, way, x, x_shape, index, dz, dz_shape, padding, scratch):
+def winograd_weight_gradient(like, way, taps, x, x_shape, index, dz, dz_shape, padding, scratch):
     """Write the sums of dw and db over some parts of the tiles to the address `scratch`.
 
     like, addresses: see `winograd`. way: SPREAD: index and dz are those of pooled outputs, and make dz.
     Return how many parts there are, and the elements from one to the next.
     """
-    c, (images, p, q, k), outputs = x_shape[3], dz_shape, _outputs(like, dz_shape)
-    at = transform_address(like, outputs)
-    tiles, rows, _ = _blocks(outputs, dz_shape, SUM_BLOCK, min(c, CHANNELS), min(k, CHANNELS))
+    c, (images, p, q, k), outputs = x_shape[3], dz_shape, _outputs(like, taps, dz_shape)
+    tile, at = (outputs, outputs + taps - 1), transform_address(like, outputs)
+    tiles, rows, _ = _blocks(outputs, taps, dz_shape, SUM_BLOCK, min(c, CHANNELS), min(k, CHANNELS))
     chunks, parts = _parts(outputs, dz_shape, c, k)
     run_in_places(_part_chunk, chunks, images * p * q * k * c // 4,
-                  (like, way, outputs, at, parts, rows, tiles, x, x_shape, index, dz, dz_shape, padding,
+                  (like, way, tile, at, parts, rows, tiles, x, x_shape, index, dz, dz_shape, padding,
                    scratch))  # fmt: skip
-    return parts, _part_size((outputs + 2) * (outputs + 2), c, k)
+    return parts, _part_size(tile[1] * tile[1], c, k)
 
 
 @kernel
 def _parts(outputs, shape, c, k):
     """Return chunks and parts: a chunk is the sum over one part of the tiles for CHANNELS of x and of dz."""
     blocks = ((c + CHANNELS - 1) // CHANNELS) * ((k + CHANNELS - 1) // CHANNELS)
-    down, across = _tiles_of(outputs, shape)
+    down, across = tiles_of(outputs, shape)
     parts = _pieces(shape[0] * down, across, MANY, max(1, CHUNKS // blocks))
     return parts * blocks, parts
 
@@ -336,14 +301,15 @@ def _part_size(count, c, k):
 
 
 @kernel
-def _part_chunk(chunk, place, like, way, outputs, transforms, parts, rows, tiles, x, x_shape, index, dz, dz_shape,
+def _part_chunk(chunk, place, like, way, tile, transforms, parts, rows, tiles, x, x_shape, index, dz, dz_shape,
                 padding, scratch):  # fmt: skip
-    """The sums over one part for one block of channels: dw (3, 3, C, K), then db (K,)."""
+    """The sums over one part for one block of channels: dw (taps, taps, C, K), then db (K,)."""
     (images, p, q, k), (_, height, wide, c), size = dz_shape, x_shape, like.itemsize
     blocks, part = (k + CHANNELS - 1) // CHANNELS, chunk % parts
     from_c, from_k = chunk // parts // blocks * CHANNELS, chunk // parts % blocks * CHANNELS
     of_c, of_k = min(CHANNELS, c - from_c), min(CHANNELS, k - from_k)
-    inputs, (down, across) = outputs + 2, _tiles_of(outputs, dz_shape)
+    (outputs, inputs), (down, across) = tile, tiles_of(tile[0], dz_shape)
+    taps = inputs - outputs + 1
     width, count = PANEL // size, inputs * inputs
     v_matrix, z_matrix = _matrix(tiles, min(c, CHANNELS)), _matrix(tiles, min(k, CHANNELS))
     part_size, near_size = _part_size(count, c, k), _near(way, outputs, outputs, dz_shape, 1, min(k, CHANNELS))
@@ -357,13 +323,13 @@ def _part_chunk(chunk, place, like, way, outputs, transforms, parts, rows, tiles
         last = first + _share(stop - first, rows)
         down_block = _terms(like, last - first)  # pairs are of tiles, the other one so many rows further
         middle, terms = first + down_block, down_block * across
-        _tiles(size, outputs, transforms, INPUT, x + from_c * size, (height, wide, c), of_c, first, middle, down,
+        _tiles(size, tile, transforms, INPUT, x + from_c * size, (height, wide, c), of_c, first, middle, down,
                across, padding, inputs, v, of_c, width, v_matrix, 0, 0, of_c, down_block, last)  # fmt: skip
         if way == SPREAD:
-            _spread_tiles(like, outputs, transforms, GRADIENT, index, dz, dz_shape, from_k, of_k, first, last, down,
+            _spread_tiles(like, tile, transforms, GRADIENT, index, dz, dz_shape, from_k, of_k, first, last, down,
                           across, (0, 0), outputs, near, z, width, terms * width, z_matrix)  # fmt: skip
         else:
-            _tiles(size, outputs, transforms, GRADIENT, dz + from_k * size, (p, q, k), of_k, first, middle, down,
+            _tiles(size, tile, transforms, GRADIENT, dz + from_k * size, (p, q, k), of_k, first, middle, down,
                    across, (0, 0), outputs, z, width, terms * width, z_matrix, 0, 0, of_k, down_block,
                    last)  # fmt: skip
         for i in range(count):
@@ -377,7 +343,7 @@ def _part_chunk(chunk, place, like, way, outputs, transforms, parts, rows, tiles
         first, flags = last, ACCUMULATE | FAR
     for i in range(of_c):  # in place: a vector is read before it is written
         row = sums + ((from_c + i) * k + from_k) * size
-        transform(transforms, SUMS, of_k, row, inputs * c * k, c * k, row, 3 * c * k, c * k, width, 0, 0, 0, 0, 0,
+        transform(transforms, SUMS, of_k, row, inputs * c * k, c * k, row, taps * c * k, c * k, width, 0, 0, 0, 0, 0,
                   0, 0, 0, 0)  # fmt: skip
     if from_c == 0:
-        copy(like, 1, of_k, db, k, sums + (9 * c * k + from_k) * size, k)
+        copy(like, 1, of_k, db, k, sums + (taps * taps * c * k + from_k) * size, k)

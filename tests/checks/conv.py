@@ -7,9 +7,9 @@ import naive
 import numpy as np
 from hypothesis import strategies as st
 
-from fastnn.kernels._transforms import TILE
+from fastnn.kernels._tilings import is_winograd, tile_outputs
+from fastnn.kernels._transforms import LARGE_TILE
 from fastnn.kernels.lanewise import is_lanewise_without_pooling
-from fastnn.kernels.winograd import is_winograd, tile_outputs
 
 from .activation import ACTIVATIONS
 from .common import FLOATS, SEEDS, Array, Operations, Place, adjoint, agree, blank, plain, run, sizes, slope
@@ -114,10 +114,14 @@ WINOGRAD_EXAMPLES = [
     Conv2DCase(30, (9, 11), 8, 27, (3, 3), padding=(1, 1), after=(1, 1), activation=1),  # few channels
     Conv2DCase(5, (14, 9), 35, 66, (3, 3), padding=(1, 1), after=(1, 1), activation=2),
     Conv2DCase(40, (5, 5), 20, 33, (3, 3), padding=(1, 1), after=(1, 1)),  # one large tile
+    Conv2DCase(2, (16, 13), 32, 64, (5, 5), padding=(2, 2), after=(2, 2), activation=1),
+    Conv2DCase(5, (9, 12), 70, 18, (5, 5), padding=(1, 4), after=(0, 3), activation=4),
+    Conv2DCase(9, (12, 12), 20, 50, (5, 5), bias=False),  # its input gradient is a direct product
+    Conv2DCase(3, (5, 70), 17, 66, (5, 5), padding=(6, 0), after=(2, 2)),  # outputs that see no pixel
 ]
 # Enough work for copies: images as rows of a product, dense panels of the weights, blocks of pixels and channels
 COPY_EXAMPLES = [
-    Conv2DCase(15, (8, 8), 40, 44, (5, 5), padding=(2, 2), after=(2, 2), activation=1),  # both, images in one block
+    Conv2DCase(15, (8, 8), 40, 44, (5, 4), padding=(2, 2), after=(2, 1), activation=1),  # both, images in one block
     Conv2DCase(15, (9, 7), 35, 50, (3, 3), stride=(2, 2), padding=(1, 0), after=(0, 1), activation=9),
     Conv2DCase(14, (10, 9), 50, 40, (4, 3), stride=(2, 1), padding=(2, 1), after=(1, 1)),  # two sets of weights for dx
     Conv2DCase(2, (5, 150), 70, 48, (2, 3), padding=(0, 1), after=(1, 1)),  # rows longer than a block
@@ -211,7 +215,7 @@ def check_conv2d(
     fused = (*case.geometry, case.activation, case.alpha)
     larger = 1
     if is_winograd.py_func(dz.shape, w.shape, case.stride, case.dilation, case.groups):
-        larger = 4 if tile_outputs.py_func(dz.shape) == tile_outputs.py_func(x.shape) == TILE else 10
+        larger = 10 if LARGE_TILE in (tile_outputs.py_func(case.size[0], a.shape) for a in (dz, x)) else 4
     terms = 2 * (8 if is_lanewise(case) else larger) * w[..., 0].size
     agree(ops, "conv2d_forward", x, w, b, *fused, scratch, y, terms=terms, **how)
     gradient = ("conv2d_weight_gradient", x, dz, *case.geometry, scratch, dw, db)

@@ -71,6 +71,9 @@ WINOGRAD_EXAMPLES = [
     PooledCase(3, (9, 10), 31, 130, (3, 3), padding=(3, 0), after=(1, 4)),  # outputs that see no pixel
     PooledCase(1, (16, 17), 130, 21, (3, 3), padding=(2, 3), after=(2, 2)),
     PooledCase(1, (40, 45), 16, 30, (3, 3), padding=(0, 4), after=(0, 0)),
+    PooledCase(3, (14, 14), 32, 64, (5, 5), padding=(2, 2), after=(2, 2)),
+    PooledCase(5, (12, 13), 70, 18, (5, 5), padding=(1, 4), after=(0, 3), rectify=False),
+    PooledCase(12, (12, 12), 20, 50, (5, 5), bias=False),
 ]
 
 # Gradients of single places: rows, columns and channels left out, windows that see no pixel, one image after another
