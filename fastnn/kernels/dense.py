@@ -223,7 +223,7 @@ def _is_packed(m, n, k, a_k, b_n, size):
 
     Best GFLOP/s direct and packed, 2 threads, AVX-512; forward (512, 512, 512) 227, 199; (777, 777, 777) 216, 195;
     weight gradient (128, 784, 256) 220, 202; (1024, 784, 256) 223, 198; (960, 960, 960) 215, 196; (1300, 1300, 1300)
-    168, 194. Packed 1024^3: 208.
+    168, 194; (1000, 1000, 1000), several processes while neighbours are busy, 60 to 209, 139 to 199.
     AVX2, 1 thread of 103: forward (128, 784, 256) 80, 85; (256, 784, 256) 67, 82; (512, 512, 512) 59, 83; weight
     gradient (1024, 784, 256) 50, 76; (512, 512, 512) 46, 82. Lines of B are half as long there.
     With a smaller B: (64, 784, 256) 70, 85; (96, 512, 512) 61, 84; (128, 1024, 256) 60, 82; (32, 784, 256) is a draw.
@@ -238,7 +238,7 @@ def _is_packed(m, n, k, a_k, b_n, size):
         )
     if HAS_FAR_CACHES:
         return b_n != 1 or m >= 128 and k * n * size >= (FAR if a_k == 1 else FAR_WEIGHTS)
-    return b_n != 1 or (m >= 16 and k * n * size > (3 if a_k == 1 else 5) << 20)
+    return b_n != 1 or (m >= 16 and k * n * size > (3 << 20 if a_k == 1 else 15 << 18))
 
 
 @kernel
