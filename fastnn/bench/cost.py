@@ -120,8 +120,8 @@ def describe(name: str, arguments: Sequence[Any]) -> Operation:
         return Operation(name, name, 2.0 * n * c * k, given, _fill(columns, arrays[0]))
     if name in CONVOLUTIONS:
         pixels, weights, c, k = _conv_shape(name, arrays)
-        filled = _tiles_filled(name, arrays, [a for a in arguments if isinstance(a, tuple)])
-        return Operation(name, f"{name} {_width(c, k)}", 2.0 * pixels * weights / k, given, filled)
+        filled, more = _tiles_filled(name, arrays, [a for a in arguments if isinstance(a, tuple)])
+        return Operation(name, f"{name} {_width(c, k)}", 2.0 * pixels * weights / k, given + more, filled)
     if name in POOLED:
         return _pooled_operation(name, arrays, given)
     return Operation(name, "traffic", 0.0, traffic)
@@ -137,8 +137,8 @@ def _pooled_operation(name: str, arrays: list[Array], traffic: int) -> Operation
     flops, outputs = 8.0 * y.size * w.size / k, (n, 2 * p, 2 * q, k)
     if is_winograd.py_func(outputs, w.shape, (1, 1), (1, 1), 1):
         tiled = arrays[-1].shape if name == "conv2d_pool_input_gradient" else outputs
-        kind = f"{name.replace('_pool', '')} {_width(c, k)}"
-        return Operation(name, kind, flops, traffic, _tiles_fill(w.shape[0], tiled))
+        kind, (filled, more) = f"{name.replace('_pool', '')} {_width(c, k)}", _tiles_fill(w, tiled)
+        return Operation(name, kind, flops, traffic + more, filled)
     return Operation(name, f"{name} {'image' if c < 6 else 'few'}", flops, traffic)
 
 
@@ -166,8 +166,8 @@ def _conv_shape(name: str, arrays: list[Array]) -> tuple[int, int, int, int]:
     return dz.size, w.size, dx.shape[3], dz.shape[3]
 
 
-def _tiles_filled(name: str, arrays: list[Array], geometry: Sequence[Any]) -> float:
-    """`_tiles_fill` of Winograd's kernels; 1 for others."""
+def _tiles_filled(name: str, arrays: list[Array], geometry: Sequence[Any]) -> tuple[float, int]:
+    """`_tiles_fill` of Winograd's kernels; 1 and 0 for others."""
     x, w, y = (arrays[0], arrays[1], arrays[-1])
     if name == "conv2d_weight_gradient":
         w, y = arrays[-2], arrays[1]
@@ -177,14 +177,20 @@ def _tiles_filled(name: str, arrays: list[Array], geometry: Sequence[Any]) -> fl
     placed = dz.shape, w.shape, stride, dilation, groups
     chosen = is_winograd_back.py_func(y.shape, *placed) if dz is x else is_winograd.py_func(*placed)
     if not chosen:
-        return 1.0
-    return _tiles_fill(w.shape[0], y.shape)
+        return 1.0, 0
+    return _tiles_fill(w, y.shape)
 
 
-def _tiles_fill(taps: int, shape: tuple[int, ...]) -> float:
-    """Products of 3x3 kernels in whole tiles of 4x4 outputs, as the calibration has, by those that outputs take."""
+def _tiles_fill(w: Array, shape: tuple[int, ...]) -> tuple[float, int]:
+    """Products of 3x3 kernels in whole tiles of 4x4 outputs, as the calibration has, by those that outputs take.
+
+    And the bytes of the transformed weights, written and read.
+    """
+    taps = len(w)
+    outputs = tile_outputs.py_func(taps, shape)
     whole = (TILE + 2) ** 2 / TILE**2 * math.prod(shape[1:3]) * taps**2 / 9
-    return float(whole / products.py_func(tile_outputs.py_func(taps, shape), taps, shape))
+    transformed = w.nbytes * (outputs + taps - 1) ** 2 // taps**2
+    return float(whole / products.py_func(outputs, taps, shape)), int(2 * transformed)
 
 
 def _fill(columns: int, like: Array) -> float:
@@ -210,11 +216,27 @@ def _width(c: int, k: int) -> str:
     return "32" if wide < 45 else "64" if wide < 91 else "128"
 
 
-def calibrate() -> Machine:
-    """Measure this machine with the present number of threads, in about five seconds."""
-    threads, peak = get_num_threads(), 0.0
-    measure = Peak()
-    peak = 1e9 * measure.gflops(0.3)
+def calibrate(rounds: int = 3) -> Machine:
+    """Measure this machine with the present number of threads, in about five seconds a round.
+
+    The best of the rounds counts: on a busy machine the second core may be away for one of them.
+    """
+    found = [_calibrate() for _ in range(rounds)]
+    peak = max(machine.peak for machine in found)
+    return Machine(
+        found[0].threads,
+        peak,
+        {kind: max(m.shares[kind] * m.peak for m in found) / peak for kind in found[0].shares},
+        tuple((size, max(m.traffic[i][1] for m in found)) for i, size in enumerate(_SIZES)),
+        min(machine.call for machine in found),
+        found[0].region,
+    )
+
+
+def _calibrate() -> Machine:
+    """One round of measurements."""
+    threads = get_num_threads()
+    peak = 1e9 * Peak().gflops(0.3)
     rng = np.random.default_rng(0)
 
     def normal(*shape: int) -> Array:

@@ -162,7 +162,8 @@ def _chart(points: list[Point]) -> Figure:
         panel.plot(at, [1e3 * p.measured for p in own], "o-", color=_figure.BLUE, ms=5, lw=1.5, label="measured")
         panel.set_xscale("log", base=2)
         panel.set_yscale("log")
-        panel.set_ylim(0.6e3 * min(p.roofline for p in own), 1.7e3 * max(max(p.measured, p.predicted) for p in own))
+        shown = [seconds for p in own for seconds in (p.measured, p.predicted)]
+        panel.set_ylim(0.6e3 * min(*shown, *(p.roofline for p in own)), 1.7e3 * max(shown))
         panel.xaxis.set_major_locator(FixedLocator(at))
         panel.xaxis.set_minor_locator(NullLocator())
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
