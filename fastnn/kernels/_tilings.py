@@ -15,15 +15,18 @@ FEWER = 0.85  # share of the products from which on larger tiles pay; 18x18 pixe
 # 1.9, 1.9, 2.1; 6x6, 0.44, 1.3, 1.3, 1.5.
 LEAST, LIGHT = 8, 192  # channels of x and of y, and the product of both
 # The same for 5x5 kernels: 16x16 pixels, 16 to 16 1.0, 0.9, 1.0, 32 to 64 1.6, 1.6, 1.6, 64 to 64 1.8, 1.8, 1.5; 12x12,
-# 20 to 20 0.8, 0.8, 0.9; 8x8, 128 to 128 1.6, 1.6, 1.6.
+# 20 to 20 0.9, 0.9, 0.9; 8x8, 128 to 128 1.6, 1.6, 1.6. One image of 16x16, 64 to 64 1.2, 1.4, 1.3; of 28x28, 32 to 64
+# 1.4, 1.6, 2.7; 4 of 8x8, 128 to 128 2.6, 2.5, 0.9.
 LEAST_OF_5, LIGHT_OF_5 = 16, 512
 SPARSE, SHORT = 256, 1 << 19  # outputs, and outputs times input channels
-SHARE, SHARE_BACK = 0.5, 0.6  # back: 5x5, 12x12 pixels without padding, 0.81, 20 to 50 0.8, 16 to 32 0.7
+# Back, without padding: 5x5, 12x12 pixels, 0.81, 20 to 50 0.8, 16 to 32 0.7; 3x3, 6x6 pixels, 1.0, 32 to 64 0.6; 5x5
+# pixels, 0.605, 64 to 64 1.0.
+SHARE, SHARE_BACK = 0.5, 0.6
 
 
 @kernel
 def is_winograd(y_shape, w_shape, stride, dilation, groups):
-    """Return whether all three passes take Winograd's products."""
+    """Return whether outputs and weight gradient take Winograd's products; with pooling in them, all three passes."""
     (taps_h, taps_w, c, k), (n, p, q, _) = w_shape, y_shape
     if taps_h != taps_w or taps_h not in (3, 5) or max(stride) > 1 or max(dilation) > 1 or groups > 1:
         return False
@@ -34,7 +37,7 @@ def is_winograd(y_shape, w_shape, stride, dilation, groups):
 
 @kernel
 def is_winograd_back(x_shape, y_shape, w_shape, stride, dilation, groups):
-    """Return whether the input gradient is among them: without padding its tiles are more than those of the outputs."""
+    """Return whether the input gradient takes them too: without padding it has more tiles than the outputs."""
     taps, (_, p, q, _) = w_shape[0], y_shape
     few = products(tile_outputs(taps, x_shape), taps, x_shape) <= SHARE_BACK * taps * taps * p * q
     return few and is_winograd(y_shape, w_shape, stride, dilation, groups)
