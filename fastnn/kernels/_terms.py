@@ -18,6 +18,7 @@ from ._emitter import MASKED_ONLY, VECTOR_BYTES, Emitter
 from ._jit import kernel
 
 MOST = 8  # outputs of a pixel
+FEWER = 2  # eighths of its pixels that a tile may do without
 
 
 @kernel
@@ -26,28 +27,38 @@ def outputs_of(lanes):
     return min(MOST, lanes // 2)
 
 
+@kernel
+def pixels_of(lanes, outputs, width):
+    """Return how many pixels a tile takes: where there are such tiles, no more than share a row out evenly."""
+    most = lanes // outputs
+    tiles, step = (width + most - 1) // most, most // 8
+    pixels = most
+    for _ in range(FEWER):
+        if (pixels - step) * tiles >= width:
+            pixels -= step
+    return pixels
+
+
 @intrinsic
 def dots(
-    typingctx: Any, like: Any, outputs: Any, outer: Any, inner: Any, x: Any, x_pixel: Any, x_row: Any, w: Any, y: Any,
-    count: Any,
+    typingctx: Any, like: Any, pixels: Any, outputs: Any, outer: Any, inner: Any, x: Any, x_pixel: Any, x_row: Any,
+    w: Any, y: Any, count: Any,
 ) -> Any:  # fmt: skip
     """y[p*outputs + o] = sum_{r < outer} sum_{i < inner} x[p*x_pixel + r*x_row + i] * w[r, i // L, o, i % L], L lanes.
 
-    Of as many pixels p as give at most L outputs, which may be more than the first `count` that count: as many as a
-    vector holds are written then. `like`: any array of their type; x, w, y: addresses; strides in elements. outputs:
-    up to `outputs_of(L)`; w is 0 from `inner` on, to a whole vector.
+    For p < pixels, of which only the first `count` outputs are written. `like`: any array of their type; x, w, y:
+    addresses; strides in elements. pixels: as `pixels_of` says; outputs: up to `outputs_of(L)`; w is 0 from `inner`
+    on, to a whole vector.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        _, outputs, outer, inner, x, x_pixel, x_row, w, y, count = values
+        _, pixels, outputs, outer, inner, x, x_pixel, x_row, w, y, count = values
         emit = Emitter(builder, signature.args[0].dtype.bitwidth)
         lanes, const = emit.lanes, emit.const
         x_pixel, x_row = (builder.mul(v, const(emit.bytes)) for v in (x_pixel, x_row))
         vectors = builder.sdiv(builder.add(inner, const(lanes - 1)), const(lanes))
 
-        def tile(n: int) -> None:
-            pixels = lanes // n
-
+        def tile(n: int, pixels: int) -> None:
             def add(left: Any, sums: list[Any], at: list[Any]) -> list[Any]:
                 seen, weights = at
                 factors, new = [emit.load(weights, o) for o in range(n)], []
@@ -80,17 +91,19 @@ def dots(
             _store(emit, _across(emit, sums + [zero] * (lanes - len(sums))), y, count)
 
         end = builder.append_basic_block("end")
-        switch = builder.switch(outputs, end)
+        switch = builder.switch(builder.add(builder.mul(outputs, const(lanes)), pixels), end)
         for n in range(1, outputs_of.py_func(lanes) + 1):
-            block = builder.append_basic_block(f"dots_{n}")
-            switch.add_case(const(n), block)
-            builder.position_at_end(block)
-            tile(n)
-            builder.branch(end)
+            most = lanes // n
+            for some in sorted({most - fewer * (most // 8) for fewer in range(FEWER + 1)}):
+                block = builder.append_basic_block(f"dots_{n}_{some}")
+                switch.add_case(const(n * lanes + some), block)
+                builder.position_at_end(block)
+                tile(n, some)
+                builder.branch(end)
         builder.position_at_end(end)
         return context.get_dummy_value()
 
-    return types.void(like, *[types.intp] * 9), codegen
+    return types.void(like, *[types.intp] * 10), codegen
 
 
 def _across(emit: Emitter, vectors: list[Any]) -> Any:

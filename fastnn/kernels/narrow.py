@@ -39,7 +39,7 @@ from ._epilogue import activate, tile_flags
 from ._jit import kernel
 from ._memory import address, copy, one, stack_array, transpose
 from ._simd import ACCUMULATE, VECTORS, gemm
-from ._terms import dots, outputs_of
+from ._terms import dots, outputs_of, pixels_of
 from ._windows import inside
 
 PANEL = VECTORS * VECTOR_BYTES
@@ -136,6 +136,7 @@ def term_chunk(chunk, parts, bands, high, dz, w_shape, flipped, padding, dx):
     _, rows, columns, _ = dz.shape
     part, band = chunk // bands, chunk % bands
     lanes = VECTOR_BYTES // dx.itemsize
+    pixels = pixels_of(lanes, c, width)
     wide = (width + taps_w - 1) * k
     before = taps_w - 1 - padding[1]
     count = min(columns, width + taps_w - 1 - before)
@@ -155,9 +156,9 @@ def term_chunk(chunk, parts, bands, high, dz, w_shape, flipped, padding, dx):
                     memory[i * wide : (i + 1) * wide] = 0
             for h in range(h0, h1):
                 to = (n * height + h) * width
-                for j in range(0, width, lanes // c):
-                    dots(dx, c, taps_h, taps_w * k, address(memory, (h - h0) * wide + j * k), k, wide,
-                         address(flipped, 0), address(dx, (to + j) * c), (width - j) * c)  # fmt: skip
+                for j in range(0, width, pixels):
+                    dots(dx, pixels, c, taps_h, taps_w * k, address(memory, (h - h0) * wide + j * k), k, wide,
+                         address(flipped, 0), address(dx, (to + j) * c), min(pixels, width - j) * c)  # fmt: skip
 
 
 @kernel

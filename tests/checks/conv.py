@@ -92,6 +92,11 @@ _PLAIN_EXAMPLES = [
     # terms as lanes: a partial vector of them and of pixels, dilation and padding beyond the kernel, which take others
     Conv2DCase(1, (3, 70), 3, 4, (3, 3), padding=(1, 1), after=(1, 1)),
     Conv2DCase(1, (7, 9), 1, 3, (3, 2), stride=(2, 1), dilation=(2, 3), padding=(7, 6), after=(5, 6)),
+    # the same in tiles of fewer pixels, whose last is whole or not
+    Conv2DCase(2, (4, 28), 1, 5, (3, 3), padding=(1, 1), after=(1, 1)),
+    Conv2DCase(2, (3, 23), 1, 20, (2, 5), padding=(0, 4), after=(1, 0)),
+    Conv2DCase(1, (3, 13), 2, 7, (3, 3), padding=(1, 1), after=(1, 1)),
+    Conv2DCase(1, (2, 11), 2, 3, (1, 3)),
     # several pixels side by side, one left over; outputs as rows
     Conv2DCase(2, (6, 9), 1, 6, (5, 5), stride=(1, 2), padding=(2, 3), after=(2, 3)),
     Conv2DCase(1, (6, 6), 5, 20, (5, 5), padding=(2, 6), after=(2, 0), dilation=(2, 1)),
