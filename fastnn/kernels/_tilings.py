@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from ._jit import kernel
-from ._transforms import LARGE_TILE, TILE, TILE_OF_5
+from ._transforms import LARGE_TILE, LARGE_TILE_OF_5, TILE, TILE_OF_5
 
-FEWER = 0.85  # share of the products from which on larger tiles pay; 18x18 pixels, 64 to 64: 0.87, 1.02, 1.02, 0.94
+# Share of the products from which on larger tiles pay; 18x18 pixels, 64 to 64: 0.87, 1.02, 1.02, 0.94; 5x5 kernels,
+# 10x10 pixels, 0.87, 64 to 64 1.01, 1.02, 0.96, 16x16, 0.77, 1.2, 1.2, 1.2.
+FEWER = 0.85
 # Winograd's products from here on, measured in turn with the direct kernels: times as fast, forward, input gradient,
 # weight gradient. Channels, 64 images of 16x16 pixels: 8 to 16 1.0, 0.7, 0.8, 8 to 32 1.7, 1.4, 2.1, 16 to 16 1.6, 1.6,
 # 1.6. Outputs, few of which do not pay for the transform of the weights: 8x8 pixels, 128 to 128 channels,
@@ -14,13 +16,13 @@ FEWER = 0.85  # share of the products from which on larger tiles pay; 18x18 pixe
 # Share of the direct products: 64 images, 5x5 pixels, tiles of 4x4 outputs, 0.64, 64 to 64 0.9, 0.9, 1.0, of 5x5, 0.22,
 # 1.9, 1.9, 2.1; 6x6, 0.44, 1.3, 1.3, 1.5.
 LEAST, LIGHT = 8, 192  # channels of x and of y, and the product of both
-# The same for 5x5 kernels: 16x16 pixels, 16 to 16 1.0, 0.9, 1.0, 32 to 64 1.6, 1.6, 1.6, 64 to 64 1.8, 1.8, 1.5; 12x12,
-# 20 to 20 0.9, 0.9, 0.9; 8x8, 128 to 128 1.6, 1.6, 1.6. One image of 16x16, 64 to 64 1.2, 1.4, 1.3; of 28x28, 32 to 64
-# 1.4, 1.6, 2.7; 4 of 8x8, 128 to 128 2.6, 2.5, 0.9.
-LEAST_OF_5, LIGHT_OF_5 = 16, 512
+# The same for 5x5 kernels: 16x16 pixels, 8 to 16 0.7, 0.8, 1.2, 8 to 32 0.8, 1.1, 1.3, 16 to 16 1.6, 1.6, 1.5; 12x12,
+# 12 to 24 0.9, 1.5, 1.7, 20 to 20 1.3, 1.3, 1.6. One image of 16x16, 64 to 64 1.4, 1.6, 1.1; of 28x28, 32 to 64 1.9,
+# 2.0, 3.3; 4 of 8x8, 128 to 128 2.4, 2.4, 1.0.
+LEAST_OF_5, LIGHT_OF_5 = 16, 256
 SPARSE, SHORT = 256, 1 << 19  # outputs, and outputs times input channels
-# Back, without padding: 5x5, 12x12 pixels, 0.81, 20 to 50 0.8, 16 to 32 0.7; 3x3, 6x6 pixels, 1.0, 32 to 64 0.6; 5x5
-# pixels, 0.605, 64 to 64 1.0.
+# Back, without padding: 5x5, 12x12 pixels, 0.49, 20 to 50 1.3, 16 to 32 1.1; with tiles of 2x2 outputs, 0.81, 0.8 and
+# 0.7. 3x3, 6x6 pixels, 1.0, 32 to 64 0.6; 5x5 pixels, 0.605, 64 to 64 1.0.
 SHARE, SHARE_BACK = 0.5, 0.6
 
 
@@ -46,9 +48,8 @@ def is_winograd_back(x_shape, y_shape, w_shape, stride, dilation, groups):
 @kernel
 def tile_outputs(taps, shape):
     """Return how many outputs a tile of floats has along an axis, for outputs (N, P, Q, ...)."""
-    if taps == 5:
-        return TILE_OF_5
-    return LARGE_TILE if products(LARGE_TILE, 3, shape) < FEWER * products(TILE, 3, shape) else TILE
+    tile, large = (TILE, LARGE_TILE) if taps == 3 else (TILE_OF_5, LARGE_TILE_OF_5)
+    return large if products(large, taps, shape) < FEWER * products(tile, taps, shape) else tile
 
 
 @kernel

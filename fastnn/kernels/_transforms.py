@@ -22,7 +22,7 @@ from ._slots import emit_call
 
 TAPS = 3
 # Outputs along an axis, of floats, of floats with 5 taps, and of pairs of bf16
-TILE, LARGE_TILE, TILE_OF_5, PAIRS_TILE = 4, 5, 2, 2
+TILE, LARGE_TILE, TILE_OF_5, LARGE_TILE_OF_5, PAIRS_TILE = 4, 5, 2, 3, 2
 INPUT, OUTPUT, WEIGHTS, GRADIENT, SUMS = range(5)
 NEAR = 4  # beside the tile's flags: the image lies in the cache
 PAIRED = INPUT, WEIGHTS, GRADIENT  # operands of products
@@ -313,7 +313,7 @@ _TYPES = (types.intp,) * 18
 _TASKS = {
     kind: {
         **{outputs: _make_transform(bits, outputs) for outputs in (TILE, LARGE_TILE)},
-        TILE_OF_5: _make_transform(bits, TILE_OF_5, 5),
+        **{outputs: _make_transform(bits, outputs, 5) for outputs in (TILE_OF_5, LARGE_TILE_OF_5)},
     }
     for kind, bits in ((types.float32, 32), (types.float64, 64))
 } | {PAIRS: {PAIRS_TILE: _make_transform(32, PAIRS_TILE, pairs=True)}}

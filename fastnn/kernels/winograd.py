@@ -10,8 +10,8 @@ Both axes together: a tile of 6x6 inputs becomes 36 numbers per channel, number 
 and the convolution 36 matrix products (tiles x C) @ (C x K), whose results are transformed back. Tiles overlap by two
 pixels. The input gradient is the same convolution with flipped, transposed weights. An infinite input makes NaN of its
 whole tile. Images that tiles of 5x5 outputs fill better, 14x14 with 9 instead of 16, take F(5x5, 3x3): 49 instead of
-225. 5x5 kernels take F(2x2, 5x5), with the same inputs as F(4x4, 3x3): 36 instead of 100. Pairs of bf16, whose
-rounding errors the larger transforms would multiply, take F(2x2, 3x3).
+225. 5x5 kernels take F(3x3, 5x5), 49 instead of 225, or F(2x2, 5x5), 36 instead of 100, with the same inputs as those
+two. Pairs of bf16, whose rounding errors the larger transforms would multiply, take F(2x2, 3x3).
 
 With 2x2 pooling after it, a block's outputs go to some rows of memory that stays in the cache, and from there to the
 pooled ones; back, a row of tiles sees rows that are made of the pooled gradient. The array of outputs, and that of

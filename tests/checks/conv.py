@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from fastnn.kernels._tilings import is_winograd, tile_outputs
-from fastnn.kernels._transforms import LARGE_TILE
+from fastnn.kernels._transforms import LARGE_TILE, LARGE_TILE_OF_5
 from fastnn.kernels.lanewise import is_lanewise_without_pooling
 
 from .activation import ACTIVATIONS
@@ -121,7 +121,11 @@ WINOGRAD_EXAMPLES = [
     Conv2DCase(40, (5, 5), 20, 33, (3, 3), padding=(1, 1), after=(1, 1)),  # one large tile
     Conv2DCase(2, (16, 13), 32, 64, (5, 5), padding=(2, 2), after=(2, 2), activation=1),
     Conv2DCase(5, (9, 12), 70, 18, (5, 5), padding=(1, 4), after=(0, 3), activation=4),
-    Conv2DCase(9, (12, 12), 20, 50, (5, 5), bias=False),  # its input gradient is a direct product
+    Conv2DCase(9, (12, 12), 20, 50, (5, 5), bias=False),
+    Conv2DCase(6, (10, 10), 33, 40, (5, 5), padding=(2, 2), after=(2, 2), activation=1),
+    Conv2DCase(20, (4, 7), 45, 64, (5, 5), padding=(2, 0), after=(2, 1), activation=9),
+    Conv2DCase(28, (8, 8), 40, 30, (5, 5)),  # its input gradient is a direct product
+    Conv2DCase(10, (13, 17), 16, 16, (5, 5), padding=(3, 2), after=(1, 2), activation=2),  # few channels
     Conv2DCase(3, (5, 70), 17, 66, (5, 5), padding=(6, 0), after=(2, 2)),  # outputs that see no pixel
 ]
 # Enough work for copies: images as rows of a product, dense panels of the weights, blocks of pixels and channels
@@ -220,7 +224,8 @@ def check_conv2d(
     fused = (*case.geometry, case.activation, case.alpha)
     larger = 1
     if is_winograd.py_func(dz.shape, w.shape, case.stride, case.dilation, case.groups):
-        larger = 10 if LARGE_TILE in (tile_outputs.py_func(case.size[0], a.shape) for a in (dz, x)) else 4
+        tiles = {tile_outputs.py_func(case.size[0], a.shape) for a in (dz, x)}
+        larger = 10 if tiles & {LARGE_TILE, LARGE_TILE_OF_5} else 4
     terms = 2 * (8 if is_lanewise(case) else larger) * w[..., 0].size
     agree(ops, "conv2d_forward", x, w, b, *fused, scratch, y, terms=terms, **how)
     gradient = ("conv2d_weight_gradient", x, dz, *case.geometry, scratch, dw, db)

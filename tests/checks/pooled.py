@@ -74,6 +74,7 @@ WINOGRAD_EXAMPLES = [
     PooledCase(3, (14, 14), 32, 64, (5, 5), padding=(2, 2), after=(2, 2)),
     PooledCase(5, (12, 13), 70, 18, (5, 5), padding=(1, 4), after=(0, 3), rectify=False),
     PooledCase(12, (12, 12), 20, 50, (5, 5), bias=False),
+    PooledCase(6, (11, 10), 33, 40, (5, 5), padding=(2, 2), after=(2, 2)),  # smaller tiles
 ]
 
 # Gradients of single places: rows, columns and channels left out, windows that see no pixel, one image after another
