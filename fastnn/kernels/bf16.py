@@ -150,9 +150,9 @@ def conv_pays(y_shape, w_shape, stride, dilation, groups):
     Times of float32 by those of bf16, forward, weight gradient, input gradient, 64 images: 16x16 pixels from 64 to 64
     channels, 1x1: 1.7, 1.6, 1.6. Of 10x10 pixels from 16 to 16 channels, 3x3, stride 2, 3.7 million multiply-adds: 1.0,
     1.2, 1.1. Winograd's: 32x32 pixels, 32 to 32 0.97, 1.05, 0.95; 14x14, 32 to 64 1.11, 1.23, 1.18; 16x16, 64 to 64
-    1.07, 1.35, 1.17; 16 to 16 0.57, 0.78, 0.57; 10x10, 64 to 64 1.08, 1.09, 1.10, with 2.04 times the products; 5x5, 128
-    to 128 0.85, 0.88, 1.06, with 2.9 times. Direct products of 5x5 kernels by F(2x2, 5x5) of float32: 16x16, 32 to 64
-    0.96, 0.93, 0.95; 8x8, 128 to 128 0.91, 1.04, 0.93.
+    1.07, 1.35, 1.17; 16 to 16 0.57, 0.78, 0.57; 10x10, 64 to 64 1.08, 1.09, 1.10, with 2.04 times the products; 5x5,
+    128 to 128 0.85, 0.88, 1.06, with 2.9 times. Direct products of 5x5 kernels by F(2x2, 5x5) of float32: 16x16, 32 to
+    64 0.96, 0.93, 0.95; 8x8, 128 to 128 0.91, 1.04, 0.93.
     """
     if HAS_AMX:
         return is_tiled(y_shape, w_shape, stride, dilation, groups)
