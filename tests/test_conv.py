@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import threads
 from checks import conv
-from checks.common import blank
+from checks.common import FLOATS, blank
 from checks.memory import guarded_end, guarded_start
 from hypothesis import given
 
@@ -17,6 +17,7 @@ from fastnn.kernels._tilings import is_winograd, tile_outputs
 from fastnn.kernels._transforms import LARGE_TILE, LARGE_TILE_OF_5, TILE, TILE_OF_5
 from fastnn.kernels._windows import complete
 from fastnn.kernels.conv import ALIASED, image_parts, panel_of
+from fastnn.kernels.narrow import is_swept
 from fastnn.kernels.weights import at_once
 
 
@@ -76,6 +77,16 @@ def test_examples_take_the_path_they_are_for(case):
     assert chosen == (replace(case, dtype="float32") in conv.WINOGRAD_EXAMPLES)
     if VECTOR_BYTES >= 32:
         assert conv.is_lanewise(case) == (case in conv.LANEWISE_EXAMPLES)
+
+
+@pytest.mark.skipif(VECTOR_BYTES < 64, reason="wants the vectors and registers of AVX-512")
+@pytest.mark.parametrize("case", conv.SWEPT_EXAMPLES, ids=str)
+def test_examples_of_weights_in_registers_take_that_path(case):
+    taken = []
+    for dtype in FLOATS:
+        x, w, _, dz = replace(case, dtype=dtype).arrays()
+        taken.append(is_swept.py_func(w.shape, dz, x, case.stride, case.padding, case.dilation, case.groups))
+    assert any(taken)
 
 
 def test_examples_of_winograd_have_tiles_of_all_sizes():

@@ -88,7 +88,7 @@ def dots(
             ends = [(seen, const(0), x_row), (weights, const(0), row)]
             left = builder.sub(inner, builder.mul(whole, const(lanes)))
             sums = double_sum(builder, outer, const(1), ends, sums, lambda at, sums: add(left, sums, at))
-            _store(emit, _across(emit, sums + [zero] * (lanes - len(sums))), y, count)
+            store_lanes(emit, across(emit, sums + [zero] * (lanes - len(sums))), y, count)
 
         end = builder.append_basic_block("end")
         switch = builder.switch(builder.add(builder.mul(outputs, const(lanes)), pixels), end)
@@ -106,7 +106,7 @@ def dots(
     return types.void(like, *[types.intp] * 10), codegen
 
 
-def _across(emit: Emitter, vectors: list[Any]) -> Any:
+def across(emit: Emitter, vectors: list[Any]) -> Any:
     """Emit a vector whose lanes are the sums over the lanes of each of the vectors, as many as it has lanes."""
     builder, lanes, apart = emit.builder, emit.lanes, 1
     while len(vectors) > 1:
@@ -122,7 +122,7 @@ def _across(emit: Emitter, vectors: list[Any]) -> Any:
     return vectors[0]
 
 
-def _store(emit: Emitter, value: Any, address: Any, count: Any) -> None:
+def store_lanes(emit: Emitter, value: Any, address: Any, count: Any) -> None:
     """Emit the store of the first `count` lanes, or all."""
     builder = emit.builder
     if MASKED_ONLY:

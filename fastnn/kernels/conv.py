@@ -34,6 +34,8 @@ from .narrow import (
     image_chunk,
     image_groups,
     image_rows,
+    is_swept,
+    swept_chunk,
     term_chunk,
     term_rows,
     term_weights_chunk,
@@ -163,10 +165,13 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
         run(depthwise_input_chunk, dx.shape[0], work * 16, (dz, w, stride, padding, dilation, dx))
         return
     high = image_rows(dz, w.shape, dx.shape, stride, dilation, groups) if stride[0] == stride[1] == 1 else 0
+    parts = min(dx.shape[0], CHUNKS)
+    cut = bands(parts, dx.shape[1])
+    if is_swept(w.shape, dz, dx, stride, padding, dilation, groups):
+        run(swept_chunk, parts * cut, work, (parts, cut, dz, w, padding, dx))
+        return
     few = term_rows(w.shape, dz, dx, stride, padding, dilation, groups)
     if few > 0 and (dx.shape[3] <= 2 or high == 0):
-        parts = min(dx.shape[0], CHUNKS)
-        cut = bands(parts, dx.shape[1])
         run(term_weights_chunk, w.shape[0], w.size, (w, scratch))
         run(term_chunk, parts * cut, work, (parts, cut, few, dz, w.shape, scratch, padding, dx))
         return

@@ -4,7 +4,8 @@
                        count wastes lanes, and no padding is computed; it wants a batch, and a transpose at both ends.
     terms as lanes     input gradient: both factors are vectors of neighbouring inputs, whose products each output adds
                        up across lanes in the end. The inputs of a row of taps lie one after the other, so that no
-                       number of channels wastes lanes.
+                       number of channels wastes lanes. With one channel, 3x3 taps and outputs that fill one or two
+                       vectors, all weights stay in registers (_sweep.py), AVX-512 only.
     several pixels     weight gradient: P neighbouring pixels with all their outputs are the columns of one product,
                        the inputs that any of them sees its rows; what lies outside a pixel's window is thrown away.
     outputs as rows    weight gradient: the transposed product, whose columns are the inputs of a kernel row.
@@ -26,7 +27,8 @@ loops of their own):
     16x16x16 to 10, 3x3         347   282         358   237
     12x12x20 to 20, 5x5        1183   720        1227   971          1194   740
 
-Since then input gradients of one channel have tiles of 14 pixels for rows of 28: 1.05 to 1.13 times as fast.
+Since then input gradients of one channel have tiles of 14 pixels for rows of 28, 1.05 to 1.13 times as fast, and with
+weights in registers 28x28x1 to 16, 3x3 takes 82 us, to 32 155.
 
 A product for each tap's share of a row of pixels, whose shares were added shifted, took 225 us for 28x28x1 to 16, 3x3,
 340 to 32, but 405 to 20, 5x5; one of a whole image from planes of its outputs 490 for 32x32x3 to 16, 3x3.
@@ -41,6 +43,7 @@ from ._epilogue import activate, tile_flags
 from ._jit import kernel
 from ._memory import address, copy, one, stack_array, transpose
 from ._simd import ACCUMULATE, VECTORS, gemm
+from ._sweep import MOST, TAPS, add_lanes, sweep
 from ._terms import dots, outputs_of, pixels_of
 from ._windows import inside
 
@@ -161,6 +164,39 @@ def term_chunk(chunk, parts, bands, high, dz, w_shape, flipped, padding, dx):
                 for j in range(0, width, pixels):
                     dots(dx, pixels, c, taps_h, taps_w * k, address(memory, (h - h0) * wide + j * k), k, wide,
                          address(flipped, 0), address(dx, (to + j) * c), min(pixels, width - j) * c)  # fmt: skip
+
+
+@kernel
+def is_swept(w_shape, dz, dx, stride, padding, dilation, groups):
+    """Return whether the input gradient takes rows of sums whose lanes are outputs."""
+    (taps_h, taps_w, c, k), lanes = w_shape, VECTOR_BYTES // dx.itemsize
+    if taps_h != TAPS or taps_w != TAPS or c > 1 or k > MOST * lanes or k % lanes > 0 or groups > 1:
+        return False
+    if max(stride) > 1 or max(dilation) > 1 or dx.shape[2] + padding[1] > dz.shape[2] + TAPS - 1:
+        return False
+    return dz.shape[2] * k + (dz.shape[2] + TAPS - 1 + lanes) * lanes <= ROOM
+
+
+@kernel
+def swept_chunk(chunk, parts, bands, dz, w, padding, dx):
+    """The input gradient of one band of the rows of some images."""
+    (images, height, width, _), (_, rows, columns, k) = dx.shape, dz.shape
+    part, band, lanes = chunk // bands, chunk % bands, VECTOR_BYTES // dx.itemsize
+    row, wide = columns * k, columns + TAPS - 1 + lanes
+    memory = stack_array(dx, ROOM)  # a row of zeros, and vectors of sums
+    memory[: row + wide * lanes] = 0
+    for n in range(part * images // parts, (part + 1) * images // parts):
+        for h in range(band * height // bands, (band + 1) * height // bands):
+            i = h + padding[0]  # the row of dz that the first taps reach
+            nothing, at = address(memory, 0), address(dz, (n * rows + i) * row)
+            sweep(dx, k // lanes, columns, at if 0 <= i < rows else nothing,
+                  at - row * dx.itemsize if 1 <= i <= rows else nothing,
+                  at - 2 * row * dx.itemsize if 2 <= i <= rows + 1 else nothing,
+                  address(w, 0), address(memory, row))  # fmt: skip
+            to = (n * height + h) * width
+            for j in range(0, width, lanes):
+                sums = address(memory, row + (padding[1] + j) * lanes)
+                add_lanes(dx, sums, address(dx, to + j), min(lanes, width - j))
 
 
 @kernel

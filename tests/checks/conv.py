@@ -107,6 +107,15 @@ _PLAIN_EXAMPLES = [
     Conv2DCase(2, (6, 5), 8, 3, (1, 1)),
     Conv2DCase(3, (21, 7), 4, 70, (2, 3), padding=(0, 2), after=(1, 0)),
 ]
+# Input gradients of one channel whose weights stay in registers, in one or two vectors: rows that are no whole vectors,
+# windows that see no pixel, bands of rows
+SWEPT_EXAMPLES = [
+    Conv2DCase(2, (5, 70), 1, 8, (3, 3), padding=(1, 1), after=(1, 1)),
+    Conv2DCase(1, (30, 28), 1, 16, (3, 3), padding=(1, 1), after=(1, 1)),
+    Conv2DCase(9, (6, 5), 1, 16, (3, 3), bias=False),
+    Conv2DCase(3, (2, 3), 1, 32, (3, 3), padding=(4, 5), after=(3, 4)),
+    Conv2DCase(1, (4, 33), 1, 32, (3, 3), padding=(2, 0), after=(0, 2)),
+]
 # Enough work for Winograd's products: partial tiles, channels that fill no vector, blocks of many and of few tiles
 WINOGRAD_EXAMPLES = [
     Conv2DCase(1, (16, 16), 64, 64, (3, 3), padding=(1, 1), after=(1, 1)),
@@ -156,7 +165,7 @@ LANEWISE_EXAMPLES = [
 ]
 CONV2D_EXAMPLES = [
     replace(case, dtype=dtype)
-    for case in _PLAIN_EXAMPLES + WINOGRAD_EXAMPLES + COPY_EXAMPLES + NEAR_EXAMPLES + LANEWISE_EXAMPLES
+    for case in _PLAIN_EXAMPLES + SWEPT_EXAMPLES + WINOGRAD_EXAMPLES + COPY_EXAMPLES + NEAR_EXAMPLES + LANEWISE_EXAMPLES
     for dtype in FLOATS
 ]
 
