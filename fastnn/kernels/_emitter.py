@@ -126,11 +126,11 @@ class Emitter:
         function = self._intrinsic(f"llvm.masked.load.{self.suffix}.p0", self.vector, types_)
         return self.builder.call(function, [pointer, ir.Constant(self.i32, self.bytes), mask, self.splat(0.0)])
 
-    def prefetch(self, address: Any, vector: int, write: bool = False) -> None:
-        """Ask for the cache line of a vector that is going to be read, or written."""
+    def prefetch(self, address: Any, vector: int, write: bool = False, level: int = 1) -> None:
+        """Ask for the cache line of a vector that is going to be read, or written: into L1, or L2."""
         pointer = self.pointer(address, vector, self.vector)
         function = self._intrinsic("llvm.prefetch.p0", ir.VoidType(), [pointer.type, *[self.i32] * 3])
-        self.builder.call(function, [pointer, *(ir.Constant(self.i32, n) for n in (int(write), 3, 1))])
+        self.builder.call(function, [pointer, *(ir.Constant(self.i32, n) for n in (int(write), 4 - level, 1))])
 
     def store(self, value: Any, address: Any, vector: int, mask: Any = None) -> None:
         pointer = self.pointer(address, vector, self.vector)

@@ -230,6 +230,17 @@ def address(typingctx: Any, array: Any, offset: Any) -> Any:
 
 
 @intrinsic
+def ask(typingctx: Any, address: Any) -> Any:
+    """Ask for the cache line at the address, which is going to be read, into L2."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        Emitter(builder, 32).prefetch(values[0], 0, level=2)
+        return context.get_dummy_value()
+
+    return types.void(types.intp), codegen
+
+
+@intrinsic
 def one(typingctx: Any, like: Any) -> Any:
     """Return the address of a 1 of the type of the array `like`: with strides of 0, gemm then adds rows up."""
 

@@ -171,7 +171,7 @@ def _emit_transform(
             for name in ["to"] if image == "to" else sources:
                 for i in range(first, first + outputs):
                     for j in range(first - outputs, first):
-                        emit.prefetch(at(name, emit.const(i), emit.const(j)), 0, image == "to")
+                        emit.prefetch(at(name, emit.const(i), emit.const(j)), 0, image == "to", 2)
     # Columns, then rows, in loops: a sixth of the code.
     for name, line in zip(sources, lines, strict=True):
         rows, columns = (f"{name}_row".removeprefix("source_"), "column") if image == "source" else ("", "")
