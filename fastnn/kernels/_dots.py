@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._emitter import MAX_ACCUMULATORS, VECTOR_BYTES
+from ._emitter import MAX_ACCUMULATORS, VECTOR_BYTES, cases
 
 LANES = VECTOR_BYTES // 4  # images
 # Channels of a tile: 24 sums, 4 pixels and a weight in 32 registers, or 12 sums in 16. All numbers from the least on
@@ -148,15 +148,8 @@ def pooled(
                 builder.store(builder.select(kept, value, zero), access(at, 0, vector)).align = size
                 builder.store(place, access(builder.add(at, places), 0, whole)).align = size
 
-        end = builder.append_basic_block("end")
-        switch = builder.switch(channels, end)
-        for n in range(LEAST_CHANNELS, CHANNELS + 1):
-            block = builder.append_basic_block(f"pooled_{n}")
-            switch.add_case(ir.Constant(i64, n), block)
-            builder.position_at_end(block)
+        for n in cases(builder, channels, range(LEAST_CHANNELS, CHANNELS + 1)):
             tile(n)
-            builder.branch(end)
-        builder.position_at_end(end)
         return context.get_dummy_value()
 
     return types.void(like, *[types.intp] * 12), codegen

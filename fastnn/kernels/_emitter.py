@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from llvmlite import ir
@@ -45,6 +46,19 @@ def mask_from_bits(builder: Any, count: Any, lanes: int) -> Any:
     count = builder.select(builder.icmp_signed("<", count, all_), count, all_)
     bits = builder.sub(builder.shl(ir.Constant(count.type, 1), count), ir.Constant(count.type, 1))
     return builder.bitcast(builder.trunc(bits, ir.IntType(lanes)), ir.VectorType(ir.IntType(1), lanes))
+
+
+def cases(builder: Any, value: Any, numbers: Iterable[int]) -> Iterator[int]:
+    """Emit a choice by an integer: for each of the numbers what the caller emits in that turn, for others nothing."""
+    end = builder.append_basic_block("end")
+    switch = builder.switch(value, end)
+    for number in numbers:
+        block = builder.append_basic_block(f"case_{number}")
+        switch.add_case(ir.Constant(value.type, number), block)
+        builder.position_at_end(block)
+        yield number
+        builder.branch(end)
+    builder.position_at_end(end)
 
 
 class Emitter:

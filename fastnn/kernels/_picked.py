@@ -10,7 +10,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._dots import double_sum, largest
-from ._emitter import MAX_ACCUMULATORS, VECTOR_BYTES
+from ._emitter import MAX_ACCUMULATORS, VECTOR_BYTES, cases
 from ._single import Vectors
 
 TAPS = 3
@@ -48,15 +48,8 @@ def _for_sizes(builder: Any, sizes: list[tuple[Any, int]], tile: Any, chosen: tu
         tile(*chosen)
         return
     (value, most), *others = sizes
-    end = builder.append_basic_block("end")
-    switch = builder.switch(value, end)
-    for number in range(1, most + 1):
-        block = builder.append_basic_block(f"size_{number}")
-        switch.add_case(ir.Constant(_I64, number), block)
-        builder.position_at_end(block)
+    for number in cases(builder, value, range(1, most + 1)):
         _for_sizes(builder, others, tile, (*chosen, number))
-        builder.branch(end)
-    builder.position_at_end(end)
 
 
 @intrinsic

@@ -22,7 +22,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._emitter import INSTRUCTIONS, MASKED_ONLY, MAX_ACCUMULATORS, MAX_ROWS, VECTOR_BYTES, Emitter
+from ._emitter import INSTRUCTIONS, MASKED_ONLY, MAX_ACCUMULATORS, MAX_ROWS, VECTOR_BYTES, Emitter, cases
 from ._features import FEATURES, HAS_FAR_CACHES
 from ._jit import Primitive
 
@@ -222,16 +222,13 @@ def _make_tile(bits: int, pairs: bool = False) -> Any:
                 builder.mul(rows, emit.const(2 * (WIDE_VECTORS + 1))), builder.mul(vectors, emit.const(2))
             )
             case = builder.add(case, emit.const(1) if MASKED_ONLY else builder.zext(partial, emit.i64))
-            end = builder.append_basic_block("tile_end")
-            switch = builder.switch(case, end)
-            for tile_rows, tile_vectors in _shapes():
-                for masked in (True,) if MASKED_ONLY else (False, True):
-                    block = builder.append_basic_block(f"tile_{tile_rows}x{tile_vectors}")
-                    switch.add_case(emit.const(tile_rows * 2 * (WIDE_VECTORS + 1) + tile_vectors * 2 + masked), block)
-                    builder.position_at_end(block)
-                    _emit_tile(emit, tile_rows, tile_vectors, masked, arguments)
-                    builder.branch(end)
-            builder.position_at_end(end)
+            shapes = {
+                tile_rows * 2 * (WIDE_VECTORS + 1) + tile_vectors * 2 + masked: (tile_rows, tile_vectors, masked)
+                for tile_rows, tile_vectors in _shapes()
+                for masked in ((True,) if MASKED_ONLY else (False, True))
+            }
+            for number in cases(builder, case, shapes):
+                _emit_tile(emit, *shapes[number], arguments)
             return context.get_dummy_value()
 
         return types.void(*[types.intp] * len(names)), codegen

@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._emitter import MAX_ACCUMULATORS, VECTOR_BYTES, mask_from_bits
+from ._emitter import MAX_ACCUMULATORS, VECTOR_BYTES, cases, mask_from_bits
 
 UNIT = 8  # channels of a pixel, those that it lacks included; places count pixels
 SIZES = (3, 5)  # taps along both axes
@@ -98,19 +98,6 @@ class Vectors:
         return held, again
 
 
-def _for_sizes(builder: Any, taps: Any, tile: Any) -> None:
-    """Emit tile(size) for the size that `taps` is."""
-    end = builder.append_basic_block("end")
-    switch = builder.switch(taps, end)
-    for size in SIZES:
-        block = builder.append_basic_block(f"single_{size}")
-        switch.add_case(ir.Constant(_I64, size), block)
-        builder.position_at_end(block)
-        tile(size)
-        builder.branch(end)
-    builder.position_at_end(end)
-
-
 @intrinsic
 def single_weights(
     typingctx: Any, taps: Any, vectors: Any, windows: Any, step: Any, x: Any, x_row: Any, places: Any, dy: Any,
@@ -150,16 +137,10 @@ def single_weights(
                     whole = builder.fadd(whole, totals[i * len(grid) + n])
                 emit.store(whole, address)
 
-        end = builder.append_basic_block("end")
-        switch = builder.switch(builder.add(builder.mul(taps, emit.const(ACROSS + 1)), vectors), end)
-        for rows in range(1, MOST_TAPS + 1):
-            for across in range(1, min(ACROSS, SUMS // rows) + 1):
-                block = builder.append_basic_block(f"single_{rows}x{across}")
-                switch.add_case(emit.const(rows * (ACROSS + 1) + across), block)
-                builder.position_at_end(block)
-                tile(rows, across)
-                builder.branch(end)
-        builder.position_at_end(end)
+        shapes = [(rows, n) for rows in range(1, MOST_TAPS + 1) for n in range(1, min(ACROSS, SUMS // rows) + 1)]
+        shape = builder.add(builder.mul(taps, emit.const(ACROSS + 1)), vectors)
+        for number in cases(builder, shape, [rows * (ACROSS + 1) + n for rows, n in shapes]):
+            tile(*divmod(number, ACROSS + 1))
         return context.get_dummy_value()
 
     return types.void(*[types.intp] * 9), codegen
@@ -212,7 +193,8 @@ def single_inputs(
                 if j + step < across:
                     emit.store(next(kept), at(further, i, j))
 
-        _for_sizes(builder, taps, tile)
+        for size in cases(builder, taps, SIZES):
+            tile(size)
         return context.get_dummy_value()
 
     return types.void(*[types.intp] * 8), codegen

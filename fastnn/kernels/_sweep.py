@@ -11,7 +11,7 @@ from typing import Any
 from numba import types
 from numba.extending import intrinsic
 
-from ._emitter import MAX_ACCUMULATORS, VECTOR_BYTES, Emitter
+from ._emitter import MAX_ACCUMULATORS, VECTOR_BYTES, Emitter, cases
 from ._terms import across, store_lanes
 
 TAPS = 3
@@ -62,15 +62,8 @@ def sweep(
             for i in range(1, TAPS):
                 emit.store(builder.fadd(*found[2 * i : 2 * i + 2]), new[1], i - 1)
 
-        end = builder.append_basic_block("end")
-        switch = builder.switch(vectors, end)
-        for n in range(1, MOST + 1):
-            block = builder.append_basic_block(f"vectors_{n}")
-            switch.add_case(emit.const(n), block)
-            builder.position_at_end(block)
+        for n in cases(builder, vectors, range(1, MOST + 1)):
             row(n)
-            builder.branch(end)
-        builder.position_at_end(end)
         return context.get_dummy_value()
 
     return types.void(like, *[types.intp] * 7), codegen

@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from ._dots import double_sum
-from ._emitter import MASKED_ONLY, VECTOR_BYTES, Emitter
+from ._emitter import MASKED_ONLY, VECTOR_BYTES, Emitter, cases
 from ._jit import kernel
 
 MOST = 8  # outputs of a pixel
@@ -90,17 +90,13 @@ def dots(
             sums = double_sum(builder, outer, const(1), ends, sums, lambda at, sums: add(left, sums, at))
             store_lanes(emit, across(emit, sums + [zero] * (lanes - len(sums))), y, count)
 
-        end = builder.append_basic_block("end")
-        switch = builder.switch(builder.add(builder.mul(outputs, const(lanes)), pixels), end)
+        shapes = {}
         for n in range(1, outputs_of.py_func(lanes) + 1):
             most = lanes // n
             for some in sorted({most - fewer * (most // 8) for fewer in range(FEWER + 1)}):
-                block = builder.append_basic_block(f"dots_{n}_{some}")
-                switch.add_case(const(n * lanes + some), block)
-                builder.position_at_end(block)
-                tile(n, some)
-                builder.branch(end)
-        builder.position_at_end(end)
+                shapes[n * lanes + some] = n, some
+        for shape in cases(builder, builder.add(builder.mul(outputs, const(lanes)), pixels), shapes):
+            tile(*shapes[shape])
         return context.get_dummy_value()
 
     return types.void(like, *[types.intp] * 10), codegen
