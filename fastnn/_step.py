@@ -63,7 +63,8 @@ class Steps(Recorded):
         and accuracies (steps,), both measured before each update, and how many steps were done: a step whose loss is
         not finite updates nothing and is the last.
         """
-        results = np.full((2, steps), np.nan)
+        results = np.empty((2, steps))
+        results.fill(np.nan)
         losses, accuracies = results
         self._shares = shares
         if not self.model.training:
@@ -71,7 +72,7 @@ class Steps(Recorded):
         done = 0
         while done < steps:
             if self._is_recorded():
-                return losses, accuracies, self._repeat(x, y, order, results, done)
+                return losses, accuracies, self._repeated(x, y, order, results, done)
             at = 0 if order is not None else done * self.size
             rows = self._in_order if order is None else order[done * self.size : (done + 1) * self.size]
             losses[done], accuracies[done] = self._through_python(x[at:], y[at:], rows, done)
@@ -91,6 +92,9 @@ class Steps(Recorded):
         if math.isfinite(loss):
             self._keep(tape, [rows, x, y, self._x, self._y, self.model.loss.total, self._accuracy])
             self._scale = self.model.loss.scale
+            from fastnn.kernels import _tape
+
+            self._repeat, self._address_of = _tape.repeat, _tape.address_of  # looked up once: an import takes 0.7 us
         return loss, accuracy
 
     def _step(self, x: Array, y: Array, rows: Array, number: int) -> tuple[float, float]:
@@ -127,10 +131,9 @@ class Steps(Recorded):
         assert self._shares is not None  # a recording with shares is repeated with shares
         return self._shares
 
-    def _repeat(self, x: Array, y: Array, order: Array | None, results: Array, done: int) -> int:
+    def _repeated(self, x: Array, y: Array, order: Array | None, results: Array, done: int) -> int:
         """The steps from number `done` on, in one compiled call; returns how many are done in the end."""
-        from fastnn.kernels._tape import address_of, repeat
-
+        address_of = self._address_of
         losses, count = results[0], results.shape[1] - done
         total = address_of(results) + done * results.itemsize
         totals = [(total, results.itemsize), (total + losses.nbytes, results.itemsize)]
@@ -147,7 +150,7 @@ class Steps(Recorded):
             self._every = np.full(count, True)
         first = _GATHERS if order is None else 0
         count = int(
-            repeat(
+            self._repeat(
                 tape.rows, tape.words, tape.places, np.array(addresses, np.int64), tape.numbers(count, updates), first,
                 tape.guard, losses[done:], self._scale, tape.update, self._every if updates is None else updates,
             )

@@ -155,13 +155,13 @@ class Sequential(Network):
         batch = self._samples("x", x)
         targets = self._targets("y", y, len(batch))
         kept = [a.copy() for a in self._states]
-        (loss,), (accuracy,), done = self.steps(batch, targets, len(batch)).run(batch, targets.values, None, 1)
+        losses, accuracies, done = self.steps(batch, targets, len(batch)).run(batch, targets.values, None, 1)
         if not done:
             for a, before in zip(self._states, kept, strict=True):
                 a[...] = before
             _checks.finite(OWNER, "x", batch)
-            raise DivergenceError(f"{OWNER}: the loss is {loss}; the weights were not updated")
-        return float(loss), float(accuracy)
+            raise DivergenceError(f"{OWNER}: the loss is {losses[0]}; the weights were not updated")
+        return float(losses[0]), float(accuracies[0])
 
     def steps(
         self, x: Array, targets: Targets, size: int, augmentation: Augmentation | None = None, shared: bool = False
