@@ -176,7 +176,7 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
         return
     if is_winograd(y.shape, w.shape, stride, dilation, groups):
         winograd(pairs_in(scratch, 0, (1,)), PLAIN, 3, address(x, 0), x.shape, address(w, 0),
-                 address(b, 0) if b.size > 0 else 0, padding, activation, alpha, address(scratch, 0), 0, address(y, 0),
+                 address(b, 0) if b.size > 0 else 0, padding, activation, alpha, scratch, 0, 0, address(y, 0),
                  y.shape)  # fmt: skip
         return
     half, taps = (cg + 1) // 2, taps_h * taps_w
@@ -203,7 +203,7 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
     flip(w, stride, padding, dilation, groups, dx.shape[3], scratch)
     if is_winograd(dz.shape, w.shape, stride, dilation, groups):
         winograd(pairs_in(scratch, 0, (1,)), PLAIN, 3, address(dz, 0), dz.shape, address(scratch, 0), 0,
-                 (2 - padding[0], 2 - padding[1]), 0, 0.0, address(scratch, w.size), 0, address(dx, 0),
+                 (2 - padding[0], 2 - padding[1]), 0, 0.0, scratch, w.size, 0, address(dx, 0),
                  dx.shape)  # fmt: skip
         return
     kg, c, taps = k // groups, dx.shape[3], taps_h * taps_w
@@ -231,7 +231,7 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
     parts, step, at = min(half, CHUNKS), dw.size + k, 0
     if is_winograd(dz.shape, dw.shape, stride, dilation, groups):
         parts, step = winograd_weight_gradient(pairs_in(scratch, 0, (1,)), PLAIN, 3, address(x, 0), x.shape, 0,
-                                               address(dz, 0), dz.shape, padding, address(scratch, 0))  # fmt: skip
+                                               address(dz, 0), dz.shape, padding, scratch)  # fmt: skip
     else:
         of_x = pairs_in(scratch, 0, (half, height, width, c))
         of_dz = pairs_in(scratch, _whole(of_x.size), (half, p, q, k))

@@ -74,7 +74,7 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
     prepare(y, activation)
     if is_winograd(y.shape, w.shape, stride, dilation, groups):
         winograd(x, PLAIN, w.shape[0], address(x, 0), x.shape, address(w, 0), address(b, 0) if b.size > 0 else 0,
-                 padding, activation, alpha, address(scratch, 0), 0, address(y, 0), y.shape)  # fmt: skip
+                 padding, activation, alpha, scratch, 0, 0, address(y, 0), y.shape)  # fmt: skip
         return
     # Short rows and few channels: 1x28x28x1 to 6, 5x5 takes 6 us with two threads instead of 10.
     work = y.size // w.shape[3] * w.size // 16 * (8 if w.shape[3] < 16 else 3)
@@ -182,7 +182,7 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
     if chosen:
         padding = (w.shape[0] - 1 - padding[0], w.shape[1] - 1 - padding[1])
         winograd(dz, PLAIN, w.shape[0], address(dz, 0), dz.shape, address(scratch, 0), 0, padding, 0, 0.0,
-                 address(scratch, w.size), 0, address(dx, 0), dx.shape)  # fmt: skip
+                 scratch, w.size, 0, address(dx, 0), dx.shape)  # fmt: skip
         return
     if high > 0:
         cut = bands(image_groups(dz), dx.shape[1])
@@ -381,7 +381,7 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
     pixels = weight_pixels(x, dz, dw, stride, dilation, groups)
     if is_winograd(dz.shape, dw.shape, stride, dilation, groups):
         parts, step = winograd_weight_gradient(x, PLAIN, dw.shape[0], address(x, 0), x.shape, 0, address(dz, 0),
-                                               dz.shape, padding, address(scratch, 0))  # fmt: skip
+                                               dz.shape, padding, scratch)  # fmt: skip
     elif groups == k and dw.shape[2] == 1:
         run(depthwise_weight_chunk, parts, work * 16, (parts, x, dz, stride, padding, dilation, scratch, dw))
     elif pixels != 0:

@@ -93,7 +93,7 @@ def conv2d_pool_forward(x, w, b, padding, rectify, scratch, index, y):
     chosen, outputs = _is_winograd(w, y)
     if chosen:
         winograd(x, POOLED, w.shape[0], address(x, 0), x.shape, address(w, 0), address(b, 0) if b.size > 0 else 0,
-                 padding, 1 if rectify else 0, 0.0, address(scratch, 0), address(index, 0), address(y, 0),
+                 padding, 1 if rectify else 0, 0.0, scratch, 0, address(index, 0), address(y, 0),
                  outputs)  # fmt: skip
         return
     if is_picked(w.shape, y.shape[2], y.itemsize):
@@ -147,7 +147,7 @@ def conv2d_pool_weight_gradient(x, index, dy, padding, scratch, dw, db):
     parts, step, work = single_weight_parts(x.shape[0]), dw.size + dy.shape[3], dy.size * dw.size // dy.shape[3] // 4
     if chosen:
         parts, step = winograd_weight_gradient(x, SPREAD, dw.shape[0], address(x, 0), x.shape, address(index, 0),
-                                               address(dy, 0), outputs, padding, address(scratch, 0))  # fmt: skip
+                                               address(dy, 0), outputs, padding, scratch)  # fmt: skip
     elif is_picked(dw.shape, dy.shape[2], dy.itemsize):
         run(picked_weight_chunk, parts, work, (parts, x, index, dy, padding, scratch, dw))
     else:
@@ -163,7 +163,7 @@ def conv2d_pool_input_gradient(index, dy, w, padding, scratch, dx):
         flip(w, (1, 1), padding, (1, 1), 1, dx.shape[3], scratch)
         padding = (w.shape[0] - 1 - padding[0], w.shape[1] - 1 - padding[1])
         winograd(dy, SPREAD, w.shape[0], address(dy, 0), outputs, address(scratch, 0), 0, padding, 0, 0.0,
-                 address(scratch, w.size), address(index, 0), address(dx, 0), dx.shape)  # fmt: skip
+                 scratch, w.size, address(index, 0), address(dx, 0), dx.shape)  # fmt: skip
         return
     parts = min(dx.shape[0], CHUNKS)
     run(single_table_chunk, w.shape[3], w.size, (w, scratch))
