@@ -230,8 +230,8 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
     half = (n + 1) // 2
     parts, step, at = min(half, CHUNKS), dw.size + k, 0
     if is_winograd(dz.shape, dw.shape, stride, dilation, groups):
-        parts, step = winograd_weight_gradient(pairs_in(scratch, 0, (1,)), PLAIN, 3, address(x, 0), x.shape, 0,
-                                               address(dz, 0), dz.shape, padding, scratch)  # fmt: skip
+        parts, step, at = winograd_weight_gradient(pairs_in(scratch, 0, (1,)), PLAIN, 3, address(x, 0), x.shape, 0,
+                                                   address(dz, 0), dz.shape, padding, scratch)  # fmt: skip
     else:
         of_x = pairs_in(scratch, 0, (half, height, width, c))
         of_dz = pairs_in(scratch, _whole(of_x.size), (half, p, q, k))

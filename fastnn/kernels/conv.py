@@ -376,12 +376,12 @@ def _pixels(like, count, taps_h, taps_w, x, x_pixel, down, along, w, w_taps, cg,
 def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw, db):
     """dw (R, S, C/groups, K), db (K,) from x (N, H, W, C) and dz (N, P, Q, K)."""
     k = dz.shape[3]
-    parts, step = min(x.shape[0], CHUNKS), dw.size + k
+    parts, step, at = min(x.shape[0], CHUNKS), dw.size + k, 0
     work = dz.size * dw.size // k // 16
     pixels = weight_pixels(x, dz, dw, stride, dilation, groups)
     if is_winograd(dz.shape, dw.shape, stride, dilation, groups):
-        parts, step = winograd_weight_gradient(x, PLAIN, dw.shape[0], address(x, 0), x.shape, 0, address(dz, 0),
-                                               dz.shape, padding, scratch)  # fmt: skip
+        parts, step, at = winograd_weight_gradient(x, PLAIN, dw.shape[0], address(x, 0), x.shape, 0, address(dz, 0),
+                                                   dz.shape, padding, scratch)  # fmt: skip
     elif groups == k and dw.shape[2] == 1:
         run(depthwise_weight_chunk, parts, work * 16, (parts, x, dz, stride, padding, dilation, scratch, dw))
     elif pixels != 0:
@@ -389,7 +389,7 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
     else:
         parts, blocks = weight_cut(x.shape[0], dw.shape, groups)
         run(direct_weight_chunk, parts * blocks, work, (parts, x, dz, stride, padding, dilation, groups, scratch, dw))
-    run(sum_chunk, CHUNKS, dw.size * parts, (parts, step, scratch, dw.reshape(-1), db))
+    run(sum_chunk, CHUNKS, dw.size * parts, (parts, step, scratch[at:], dw.reshape(-1), db))
 
 
 @kernel

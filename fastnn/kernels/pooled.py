@@ -144,15 +144,16 @@ def _forward_chunk(chunk, cut, x, w, b, padding, rectify, index, y):
 def conv2d_pool_weight_gradient(x, index, dy, padding, scratch, dw, db):
     """dw (R, S, C, K), db (K,) from x (N, H, W, C), index and dy (N, P, Q, K)."""
     chosen, outputs = _is_winograd(dw, dy)
-    parts, step, work = single_weight_parts(x.shape[0]), dw.size + dy.shape[3], dy.size * dw.size // dy.shape[3] // 4
+    parts, step, at = single_weight_parts(x.shape[0]), dw.size + dy.shape[3], 0
+    work = dy.size * dw.size // dy.shape[3] // 4
     if chosen:
-        parts, step = winograd_weight_gradient(x, SPREAD, dw.shape[0], address(x, 0), x.shape, address(index, 0),
-                                               address(dy, 0), outputs, padding, scratch)  # fmt: skip
+        parts, step, at = winograd_weight_gradient(x, SPREAD, dw.shape[0], address(x, 0), x.shape, address(index, 0),
+                                                   address(dy, 0), outputs, padding, scratch)  # fmt: skip
     elif is_picked(dw.shape, dy.shape[2], dy.itemsize):
         run(picked_weight_chunk, parts, work, (parts, x, index, dy, padding, scratch, dw))
     else:
         run(single_weight_chunk, parts, work, (parts, x, index, dy, padding, scratch, dw))
-    run(sum_chunk, CHUNKS, dw.size * parts, (parts, step, scratch, dw.reshape(-1), db))
+    run(sum_chunk, CHUNKS, dw.size * parts, (parts, step, scratch[at:], dw.reshape(-1), db))
 
 
 @kernel

@@ -42,6 +42,7 @@ from ._transforms import (
     transform,
     transform_address,
 )
+from .dense import sum_parts
 
 CHUNKS = 8  # for the thread pool
 # Elements of a block's transformed inputs and outputs, which L2 holds beside some of the weights. CPUs with AVX-512
@@ -53,6 +54,7 @@ FEWEST, MOST = 14 if VECTOR_BYTES == 64 else 24, 96  # tiles of a block
 # few of them: AVX2, products of 14x14, 32 to 64 1.04 to 1.09 times as fast with 256 K, 1.13 to 1.2 with 384 K.
 SUM_BLOCK = (128 if VECTOR_BYTES == 64 else 384) << 10
 FEW, MANY = 64, 128  # least tiles of a chunk, and of the weight gradient's, whose sums are added up
+MANY_SUMS = 1 << 17  # elements of all parts from which their halves are added up first
 CHANNELS = 64  # input and output channels of a chunk of the weight gradient
 PLAIN, POOLED, SPREAD = 0, 1, 2  # x and y as they are; y pooled; x a gradient that comes from pooling
 LINE = 16  # elements between the matrices, so that their rows lie in different sets of L1
@@ -83,7 +85,7 @@ def _scratch_size(x_shape: Any, w_shape: Any, y_shape: Any, of_y: int, of_x: int
     backward, flipped = _forward_sizes(SPREAD if pooled else PLAIN, of_x, taps, x_shape, k, c)
     shared = max(sums, weights, taps * taps * c * k + flipped)
     own = max(gradient, forward, backward, (shared + CHUNKS - 1) // CHUNKS)
-    return int(2 * CHUNKS * (own + LINE))
+    return int(3 * CHUNKS * (own + LINE))
 
 
 def _forward_sizes(way: int, outputs: int, taps: int, y_shape: Any, c: int, k: int) -> tuple[int, int]:
@@ -95,15 +97,15 @@ def _forward_sizes(way: int, outputs: int, taps: int, y_shape: Any, c: int, k: i
 
 
 @kernel
-def _own_memory(scratch):
-    """Return where each thread's own memory begins in scratch, and the elements from one thread's to the next.
+def _places(scratch):
+    """Return where the parts of a gradient begin in scratch, where the blocks of the threads, and their distance.
 
-    What all share lies before it. The borders depend on the size of scratch alone, so that in all layers of a model a
-    thread writes to memory that it wrote before: the step of a VGG-like network takes 31 instead of 35 ms on cores
+    The weights lie before the parts. The borders depend on the size of scratch alone, so that in all layers of a model
+    a thread writes to memory that it wrote before: the step of a VGG-like network takes 31 instead of 35 ms on cores
     that share no L3, half of it for this.
     """
-    apart = scratch.size // (2 * CHUNKS) // LINE * LINE
-    return CHUNKS * apart, apart
+    apart = scratch.size // (3 * CHUNKS) // LINE * LINE
+    return CHUNKS * apart, 2 * CHUNKS * apart, apart
 
 
 @kernel
@@ -159,7 +161,7 @@ def winograd(like, way, taps, x, x_shape, w, b, padding, activation, alpha, scra
     outputs = _outputs(like, taps, y_shape)
     tile, at = (outputs, outputs + taps - 1), transform_address(like, outputs)
     tiles, rows, chunks = _blocks(outputs, taps, y_shape, BLOCK, c, k)
-    weights, (own, apart) = address(scratch, used), _own_memory(scratch)
+    weights, (_, own, apart) = address(scratch, used), _places(scratch)
     run(_weight_chunk, CHUNKS, 16 * c * k, (like, tile, at, c, k, w, weights))
     run_in_places(_chunk, chunks, images * p * q * k * c // 4,
                   (like, way, tile, at, chunks, rows, tiles, x, x_shape, b, padding, activation, alpha, weights,
@@ -285,21 +287,33 @@ def _spread_tiles(like, tile, transforms, kind, index, dy, shape, at, channels, 
 
 @kernel
 def winograd_weight_gradient(like, way, taps, x, x_shape, index, dz, dz_shape, padding, scratch):
-    """Write the sums of dw and db over some parts of the tiles to the array `scratch`, from its begin on.
+    """Write the sums of dw and db over some parts of the tiles to the array `scratch`.
 
     like, addresses: see `winograd`. way: SPREAD: index and dz are those of pooled outputs, and make dz.
-    Return how many parts there are, and the elements from one to the next.
+    Return how many parts there are, the elements from one to the next, and where the first begins.
     """
     c, (images, p, q, k), outputs = x_shape[3], dz_shape, _outputs(like, taps, dz_shape)
     tile, at = (outputs, outputs + taps - 1), transform_address(like, outputs)
     tiles, rows, _ = _blocks(outputs, taps, dz_shape, SUM_BLOCK, min(c, CHANNELS), min(k, CHANNELS))
     chunks, parts = _parts(outputs, dz_shape, c, k)
-    own, apart = _own_memory(scratch)
-    part_size = own // parts // LINE * LINE  # as its borders, those of the parts of a thread are everywhere the same
+    first, own, apart = _places(scratch)
+    part_size = CHUNKS * apart // parts // LINE * LINE
     run_in_places(_part_chunk, chunks, images * p * q * k * c // 4,
                   (like, way, tile, at, parts, rows, tiles, x, x_shape, index, dz, dz_shape, padding,
-                   address(scratch, 0), part_size, address(scratch, own), apart))  # fmt: skip
-    return parts, part_size
+                   address(scratch, first), part_size, address(scratch, own), apart))  # fmt: skip
+    size, half = (taps * taps * c + 1) * k, parts // 2
+    if half < 2 or parts % 2 == 1 or parts * size < MANY_SUMS:
+        return parts, part_size, first
+    run(_half_chunk, 2 * CHUNKS, parts * size, (half, part_size, scratch[first:], size))
+    return 2, half * part_size, first
+
+
+@kernel
+def _half_chunk(chunk, parts, part_size, scratch, size):
+    """Add the parts of one half of the images into the first of them, for some weights: each is in one chip's cache."""
+    piece, begin = chunk % CHUNKS, chunk // CHUNKS * parts * part_size
+    first, last = piece * size // CHUNKS, (piece + 1) * size // CHUNKS
+    sum_parts(parts, part_size, scratch, begin + first, scratch[begin + first : begin + last])
 
 
 @kernel
