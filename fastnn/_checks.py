@@ -99,8 +99,8 @@ def labels(owner: str, name: str, value: ArrayLike, classes: int, rows: int | No
         if not whole.all():
             row = int(np.argmin(whole))
             raise ValueError(f"{owner}: {name} must be whole class numbers, got {found[row]} in row {row}")
-    if found.dtype == np.int64 and found.flags.carray and found.view(np.uint64).max() < classes:
-        return found  # as they mostly are: negative numbers are large ones there
+    if _are_labels(found, classes):
+        return found
     if found.min() < 0 or found.max() >= classes:
         row = int(np.argmax((found < 0) | (found >= classes)))
         raise ValueError(f"{owner}: {name} must be class numbers in 0..{classes - 1}, got {found[row]} in row {row}")
@@ -109,6 +109,8 @@ def labels(owner: str, name: str, value: ArrayLike, classes: int, rows: int | No
 
 def classes(owner: str, name: str, value: ArrayLike, count: int, rows: int, dtype: np.dtype[Any]) -> Array:
     """Class numbers as `labels` has them, or rows (rows, count) of probabilities, in dtype, if they are not one-hot."""
+    if type(value) is np.ndarray and value.shape == (rows,) and rows > 0 and _are_labels(value, count):
+        return value  # as they mostly are, and every step comes here
     found = numeric(owner, name, value)
     if found.dtype.kind != "f" or count == 1 or found.shape != (rows, count) or np.isin(found, (0, 1)).all():
         return labels(owner, name, found, count, rows)
@@ -118,6 +120,11 @@ def classes(owner: str, name: str, value: ArrayLike, count: int, rows: int, dtyp
         shown = _one_line(found[row])
         raise ValueError(f"{owner}: {name} must be one-hot or probabilities (sum 1), got {shown} in row {row}")
     return np.require(found, dtype, ["C", "A", "W"])
+
+
+def _are_labels(found: Array, classes: int) -> bool:
+    """Whether an array that is not empty holds class numbers as kernels take them: negative ones are large uint64."""
+    return bool(found.dtype == np.int64 and found.flags.carray and found.view(np.uint64).max() < classes)
 
 
 def _one_line(row: Array) -> str:
