@@ -64,7 +64,7 @@ class Steps(Recorded):
         not finite updates nothing and is the last.
         """
         results = np.empty((2, steps))
-        results.fill(np.nan)
+        results.fill(np.nan)  # not np.full, which takes three times as long, and every step comes here
         losses, accuracies = results
         self._shares = shares
         if not self.model.training:
