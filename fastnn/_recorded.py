@@ -29,7 +29,7 @@ _KNOWN = {*TABLE.values(), SoftmaxCrossEntropy, BinaryCrossEntropy, MeanSquaredE
 # What changes in use (the optimizer's rate and count are live numbers of the tape), and what is fixed once it is built
 _NO_SETTINGS = {
     *("inputs", "output", "dinputs", "training", "total", "scale", "learning_rate", "decay", "iterations"),
-    *("scratch", "seed", "init", "parameter_names", "state_names", "dtype"),
+    *("scratch", "seed", "init", "parameter_names", "state_names", "dtype", "_in_model"),
     *("in_features", "out_features", "in_channels", "out_channels", "num_features"),
     *("kernel_size", "stride", "padding", "dilation", "groups", "pool_size", "ceil_mode"),
 }

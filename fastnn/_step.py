@@ -65,7 +65,7 @@ class Steps(Recorded):
         """
         results = np.empty((2, steps))
         results.fill(np.nan)  # not np.full, which takes three times as long, and every step comes here
-        losses, accuracies = results
+        losses, accuracies = results[0], results[1]  # not by iteration, for the same reason
         self._shares = shares
         if not self.model.training:
             self.model.train()
@@ -134,16 +134,17 @@ class Steps(Recorded):
     def _repeated(self, x: Array, y: Array, order: Array | None, results: Array, done: int) -> int:
         """The steps from number `done` on, in one compiled call; returns how many are done in the end."""
         address_of = self._address_of
-        losses, count = results[0], results.shape[1] - done
-        total = address_of(results) + done * results.itemsize
-        totals = [(total, results.itemsize), (total + losses.nbytes, results.itemsize)]
+        losses, count, item = results[0], results.shape[1] - done, results.itemsize
+        total = address_of(results) + done * item
+        # Of each live array where it begins, and how many bytes further in each next step
         if order is None:
-            rows = [(address_of(data) + done * own.nbytes, own.nbytes) for data, own in ((x, self._x), (y, self._y))]
-            addresses = [_UNUSED, _UNUSED, _UNUSED, *rows, *totals]
+            row, target = self._x.nbytes, self._y.nbytes
+            arrays = [0] * 6 + [address_of(x) + done * row, row, address_of(y) + done * target, target]
         else:
             step = self.size * order.itemsize
-            whole = [(address_of(data), 0) for data in (x, y, self._x, self._y)]
-            addresses = [(address_of(order) + done * step, step), *whole, *totals]
+            arrays = [address_of(order) + done * step, step, address_of(x), 0, address_of(y), 0]
+            arrays += [address_of(self._x), 0, address_of(self._y), 0]
+        arrays += [total, item, total + losses.nbytes, item]
         tape = self._recording
         updates = None if self._shares is None else self._shares.end[done:]
         if len(self._every) < count:
@@ -151,7 +152,7 @@ class Steps(Recorded):
         first = _GATHERS if order is None else 0
         count = int(
             self._repeat(
-                tape.rows, tape.words, tape.places, np.array(addresses, np.int64), tape.numbers(count, updates), first,
+                tape.rows, tape.words, tape.places, np.array(arrays, np.int64), tape.numbers(count, updates), first,
                 tape.guard, losses[done:], self._scale, tape.update, self._every if updates is None else updates,
             )
         )  # fmt: skip
@@ -177,4 +178,3 @@ class Steps(Recorded):
 
 
 _GATHERS = 2  # the first rows of a step's tape: those of x and y
-_UNUSED = 0, 0

@@ -162,17 +162,17 @@ class Recording:
 def repeat(rows, words, places, addresses, numbers, first_row, guard, losses, scale, update, updates):
     """Run the rows from `first_row` on once for each step; return how many of the steps (losses.size) were done.
 
-    addresses (live arrays, 2): where each begins in the first step, and how many bytes further in each next one.
+    addresses (2 * live arrays,): where each begins in the first step, and how many bytes further in each next one.
     numbers (live numbers, steps). The rows before `guard` leave the step's loss in losses (steps,), to be multiplied by
     `scale`: where it is NaN or infinite, all ends there. The rows from `update` on are run in those steps alone where
     updates (steps,) is true.
     """
-    arrays = addresses.shape[0]
+    arrays = addresses.size // 2
     for step in range(losses.size):
         for i in range(places.shape[0]):
             live = places[i, 1]
             if live < arrays:
-                words[places[i, 0]] = addresses[live, 0] + step * addresses[live, 1] + places[i, 2]
+                words[places[i, 0]] = addresses[2 * live] + step * addresses[2 * live + 1] + places[i, 2]
             else:
                 words[places[i, 0]] = numbers[live - arrays, step]
         for row in range(first_row, rows.shape[0]):
