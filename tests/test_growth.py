@@ -1,5 +1,7 @@
 """The cost model and the curves of `fastnn growth`."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -11,7 +13,8 @@ from fastnn.cli import main
 MACHINE = cost.Machine(
     threads=2,
     peak=200e9,
-    shares=dict.fromkeys(cost.PRODUCTS, 0.5) | {f"{n} {w}": 0.5 for n in cost.CONVOLUTIONS for w in cost._WIDTHS},
+    shares={f"{n} {size}": 0.5 for n in cost.PRODUCTS for size in cost._DENSE}
+    | {f"{n} {width}": 0.5 for n in cost.CONVOLUTIONS for width in cost._WIDTHS},
     traffic=((1 << 14, 100e9), (1 << 26, 10e9)),
     call=1e-6,
     region=1e-6,
@@ -54,18 +57,32 @@ def test_pooling_within_winograd_counts_as_its_convolution():
 
 
 def test_seconds_are_start_arithmetic_and_traffic():
-    product = cost.Operation("dense_forward", "dense_forward", 1e9, 1 << 20)
+    product = cost.Operation("dense_forward", "dense_forward small", 1e9, 1 << 20)
     at_peak = 1e9 / (200e9 * 0.5)
     assert MACHINE.seconds(product, 1 << 14) == pytest.approx(2e-6 + at_peak + (1 << 20) / 100e9 / 2)
-    small = cost.Operation("dense_forward", "dense_forward", 1e3, 64)
+    small = cost.Operation("dense_forward", "dense_forward small", 1e3, 64)
     assert MACHINE.seconds(small, 1 << 14) == pytest.approx(1e-6 + 1e3 / (100e9 * 0.5), rel=1e-2)  # one thread
     assert MACHINE.bandwidth(1 << 20) == pytest.approx(np.sqrt(100e9 * 10e9))
     assert MACHINE.bandwidth(1) == pytest.approx(100e9)
 
 
+def test_an_update_reads_and_writes_all_but_the_gradients():
+    gradients, v, w = (np.zeros(100, np.float32) for _ in range(3))
+    assert cost.describe("sgd_update", (gradients, 0.1, 0.9, False, 0.0, v, w)).bytes == 5 * 400
+
+
+def test_the_best_round_of_each_measurement_counts():
+    half = replace(MACHINE, peak=100e9, traffic=((1 << 14, 50e9), (1 << 26, 20e9)), call=2e-6)
+    best = cost.best([half, MACHINE])
+    assert (best.peak, best.call, best.shares) == (200e9, 1e-6, MACHINE.shares)
+    assert best.traffic == ((1 << 14, 100e9), (1 << 26, 20e9))
+    quick = replace(half, shares=dict.fromkeys(half.shares, 1.5))  # at 150 GFLOP/s, where MACHINE is at 100
+    assert set(cost.best([quick, MACHINE]).shares.values()) == {0.75}
+
+
 def test_the_roofline_is_the_longer_of_arithmetic_and_traffic():
     work = [
-        cost.Operation("dense_forward", "dense_forward", 2e9, 1000),
+        cost.Operation("dense_forward", "dense_forward small", 2e9, 1000),
         cost.Operation("sgd_update", "traffic", 0, 10**9),
     ]
     assert cost.step_cost(MACHINE, work, 1 << 26).roofline == pytest.approx(max(0.01, 0.1), rel=1e-3)
@@ -91,8 +108,31 @@ def test_pages_of_points():
     assert growth.png(POINTS).startswith(b"\x89PNG")
 
 
+def test_curves_are_measured_in_rounds(monkeypatch):
+    calibrated, said, before = [], [], fn.get_num_threads()
+    widths = growth.Curve("MLP", "width", (8, 16), lambda w: ([fn.Dense(None, w), fn.Dense(None, 10)], (20,), 4))
+    threads = growth.Curve("MLP", "threads", (1, before + 1), lambda t: ([fn.Dense(None, 10)], (20,), 4), True)
+    unwanted = replace(widths, axis="depth")
+
+    def calibrate():
+        calibrated.append(fn.get_num_threads())
+        return MACHINE
+
+    monkeypatch.setattr(growth, "CURVES", (widths, unwanted, threads))
+    monkeypatch.setattr(growth, "calibrate", calibrate)
+    monkeypatch.setattr(growth, "_BLOCK", 1e-3)
+    points = growth.measure(said.append, ["width", "threads"], 2)
+    assert [(point.curve, point.at) for point in points] == [("MLP", 8), ("MLP", 16), ("MLP", 1)]
+    assert calibrated == 2 * list(dict.fromkeys([before, 1]))
+    assert fn.get_num_threads() == before
+    assert said[:2] == ["round 1 of 2", "round 2 of 2"]
+    assert len(said) == 2 + len(points)
+    assert all(0 < point.roofline < point.predicted and 0 < point.measured < 1 for point in points)
+
+
 def test_the_command(monkeypatch, tmp_path):
-    monkeypatch.setattr(growth, "measure", lambda say, axes: [p for p in POINTS if p.curve == growth.CURVES[0].title])
+    batches = [point for point in POINTS if point.curve == growth.CURVES[0].title]
+    monkeypatch.setattr(growth, "measure", lambda say, axes, rounds: batches)
     result = CliRunner().invoke(main, ["growth", "--curve", "batch", "--out", str(tmp_path / "new")])
     assert result.exit_code == 0, result.output
     assert "written to" in result.output

@@ -2,7 +2,8 @@
 
 An operation takes the time to start it, its arithmetic at the share of the FMA peak that its kind of product reaches,
 and its traffic at the rate of the cache that holds the step's arrays, half of which a product hides behind arithmetic.
-`calibrate` measures shares and rates on one shape each; `step_cost` adds up the rows of a model's tape.
+`calibrate` measures shares and rates on one shape each, `best` takes the fastest of several such rounds; `step_cost`
+adds up the rows of a model's tape.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Operation:
     flops: float
     bytes: int
     fill: float = 1.0  # share of the vectors' lanes that hold columns, or what tiles save beside whole ones of 4x4
+    regions: int = 1  # how often the threads begin and end together
 
     @property
     def work(self) -> float:
@@ -67,7 +69,7 @@ class Machine:
     def seconds(self, operation: Operation, working_set: int) -> float:
         """Of one operation."""
         threads = self.threads if operation.work >= SMALL else 1
-        start = self.call + (self.region if threads > 1 else 0.0)
+        start = self.call + (operation.regions * self.region if threads > 1 else 0.0)
         traffic = operation.bytes / self.bandwidth(working_set) * math.sqrt(self.threads / threads)
         if not operation.flops:
             return start + traffic
@@ -117,13 +119,16 @@ def describe(name: str, arguments: Sequence[Any]) -> Operation:
     if name in PRODUCTS:
         (n, c), k = _dense_shape(name, arrays)
         columns = {"dense_forward": k, "dense_weight_gradient": k, "dense_input_gradient": n}[name]
-        return Operation(name, name, 2.0 * n * c * k, given, _fill(columns, arrays[0]))
+        return Operation(name, _dense_kind(name, c, k), 2.0 * n * c * k, given, _fill(columns, arrays[0]))
     if name in CONVOLUTIONS:
         pixels, weights, c, k = _conv_shape(name, arrays)
         filled, more = _tiles_filled(name, arrays, [a for a in arguments if isinstance(a, tuple)])
-        return Operation(name, f"{name} {_width(c, k)}", 2.0 * pixels * weights / k, given + more, filled)
+        flops, regions = 2.0 * pixels * weights / k, 2 if more else 1
+        return Operation(name, f"{name} {_width(c, k)}", flops, given + more, filled, regions)
     if name in POOLED:
         return _pooled_operation(name, arrays, given)
+    if name.endswith("_update"):
+        traffic += sum(a.nbytes for a in arrays[1:])  # all but the gradients are written too
     return Operation(name, "traffic", 0.0, traffic)
 
 
@@ -138,12 +143,21 @@ def _pooled_operation(name: str, arrays: list[Array], traffic: int) -> Operation
     if is_winograd.py_func(outputs, w.shape, (1, 1), (1, 1), 1):
         tiled = arrays[-1].shape if name == "conv2d_pool_input_gradient" else outputs
         kind, (filled, more) = f"{name.replace('_pool', '')} {_width(c, k)}", _tiles_fill(w, tiled)
-        return Operation(name, kind, flops, traffic + more, filled)
+        return Operation(name, kind, flops, traffic + more, filled, 2)
     return Operation(name, f"{name} {'image' if c < 6 else 'few'}", flops, traffic)
 
 
 def _arrays(arguments: Sequence[Any]) -> list[Array]:
     return [a for a in arguments if isinstance(a, np.ndarray)]
+
+
+# Samples, inputs and outputs of the dense layers that stand for all: weights of L2's size come from further away.
+_DENSE = {"small": (128, 512, 256), "large": (128, 1024, 1024)}
+
+
+def _dense_kind(name: str, c: int, k: int) -> str:
+    between = math.sqrt(math.prod(_DENSE["small"][1:]) * math.prod(_DENSE["large"][1:]))
+    return f"{name} {'small' if c * k < between else 'large'}"
 
 
 def _dense_shape(name: str, arrays: list[Array]) -> tuple[tuple[int, int], int]:
@@ -184,13 +198,13 @@ def _tiles_filled(name: str, arrays: list[Array], geometry: Sequence[Any]) -> tu
 def _tiles_fill(w: Array, shape: tuple[int, ...]) -> tuple[float, int]:
     """Products of 3x3 kernels in whole tiles of 4x4 outputs, as the calibration has, by those that outputs take.
 
-    And the bytes of the transformed weights, written and read.
+    And the bytes of the transformed weights, written and read: twice, because no product hides half of them.
     """
     taps = len(w)
     outputs = tile_outputs.py_func(taps, shape)
     whole = (TILE + 2) ** 2 / TILE**2 * math.prod(shape[1:3]) * taps**2 / 9
     transformed = w.nbytes * (outputs + taps - 1) ** 2 // taps**2
-    return float(whole / products.py_func(outputs, taps, shape)), int(2 * transformed)
+    return float(whole / products.py_func(outputs, taps, shape)), int(4 * transformed)
 
 
 def _fill(columns: int, like: Array) -> float:
@@ -216,25 +230,21 @@ def _width(c: int, k: int) -> str:
     return "32" if wide < 45 else "64" if wide < 91 else "128"
 
 
-def calibrate(rounds: int = 3) -> Machine:
-    """Measure this machine with the present number of threads, in about five seconds a round.
-
-    The best of the rounds counts: on a busy machine the second core may be away for one of them.
-    """
-    found = [_calibrate() for _ in range(rounds)]
-    peak = max(machine.peak for machine in found)
+def best(rounds: Sequence[Machine]) -> Machine:
+    """The best of some rounds of `calibrate`: on a busy machine the second core may be away for one of them."""
+    peak = max(machine.peak for machine in rounds)
     return Machine(
-        found[0].threads,
+        rounds[0].threads,
         peak,
-        {kind: max(m.shares[kind] * m.peak for m in found) / peak for kind in found[0].shares},
-        tuple((size, max(m.traffic[i][1] for m in found)) for i, size in enumerate(_SIZES)),
-        min(machine.call for machine in found),
-        found[0].region,
+        {kind: max(m.shares[kind] * m.peak for m in rounds) / peak for kind in rounds[0].shares},
+        tuple((size, max(m.traffic[i][1] for m in rounds)) for i, (size, _) in enumerate(rounds[0].traffic)),
+        min(machine.call for machine in rounds),
+        rounds[0].region,
     )
 
 
-def _calibrate() -> Machine:
-    """One round of measurements."""
+def calibrate() -> Machine:
+    """Measure this machine with the present number of threads, in about three seconds."""
     threads = get_num_threads()
     peak = 1e9 * Peak().gflops(0.3)
     rng = np.random.default_rng(0)
@@ -252,18 +262,8 @@ def _calibrate() -> Machine:
         return min(times)  # what neighbours on the machine take is not the operation's
 
     shares = {}
-    x, w, dy = normal(128, 512), normal(512, 256), normal(128, 256)
-    none, empty = np.empty(0, np.float32), np.empty
-    flops = 2.0 * 128 * 512 * 256
-    out, dw, dx = empty((128, 256), np.float32), empty((512, 256), np.float32), empty((128, 512), np.float32)
-    shares["dense_forward"] = flops / seconds(lambda: kernels.dense_forward(x, w, none, 0, 0.0, none, out)) / peak
-    scratch = none  # for few products only
-    shares["dense_weight_gradient"] = (
-        flops / seconds(lambda: kernels.dense_weight_gradient(x, dy, scratch, dw, none)) / peak
-    )
-    shares["dense_input_gradient"] = (
-        flops / seconds(lambda: kernels.dense_input_gradient(dy, w, x[:0], none, dx)) / peak
-    )
+    for wide, shape in _DENSE.items():
+        shares.update({f"{name} {wide}": rate / peak for name, rate in _dense(*shape, seconds).items()})
     for width, (c, k, pixels) in _WIDTHS.items():
         rates = _convolutions(c, k, pixels, seconds) | _pooled(c, k, pixels, seconds)
         shares.update({f"{name} {width}": rate / peak for name, rate in rates.items()})
@@ -275,6 +275,19 @@ def _calibrate() -> Machine:
     row = normal(16)
     call = seconds(lambda: kernels.residual_add(row, row, row))
     return Machine(threads, peak, shares, tuple(traffic), 0.3 * call, 4e-6)
+
+
+def _dense(n: int, c: int, k: int, seconds: Callable[[Callable[[], object]], float]) -> dict[str, float]:
+    """FLOP per second of the three passes of a dense layer of few products, which want no scratch memory."""
+    rng = np.random.default_rng(0)
+    x, w, dy = (rng.standard_normal(shape, np.float32) for shape in ((n, c), (c, k), (n, k)))
+    y, dw, dx, none = np.empty_like(dy), np.empty_like(w), np.empty_like(x), np.empty(0, np.float32)
+    calls: dict[str, Callable[[], object]] = {
+        "dense_forward": lambda: kernels.dense_forward(x, w, none, 0, 0.0, none, y),
+        "dense_weight_gradient": lambda: kernels.dense_weight_gradient(x, dy, none, dw, none),
+        "dense_input_gradient": lambda: kernels.dense_input_gradient(dy, w, x[:0], none, dx),
+    }
+    return {name: 2.0 * n * c * k / seconds(call) for name, call in calls.items()}
 
 
 def _convolutions(c: int, k: int, pixels: int, seconds: Callable[[Callable[[], object]], float]) -> dict[str, float]:

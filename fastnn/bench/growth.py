@@ -1,7 +1,12 @@
-"""How the time of a training step grows: measured and predicted, along one axis at a time."""
+"""How the time of a training step grows: measured and predicted, along one axis at a time.
+
+Calibration and steps take turns, and the fastest round of each counts: a virtual machine's cores may lie apart for
+minutes, and what is measured then belongs to another machine than what is measured before and after.
+"""
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
@@ -10,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import fastnn as fn
-from fastnn.bench.cost import Machine, calibrate, recorded_operations, step_cost
+from fastnn.bench.cost import Machine, best, calibrate, recorded_operations, step_cost
 from fastnn.bench.text import seconds as as_text
 from fastnn.layers import Layer
 from fastnn.model import Sequential
@@ -19,8 +24,8 @@ from fastnn.plots import _figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_BLOCK = 0.3  # seconds of steps that a point is the fastest of
-_ROUNDS = 3
+_BLOCK = 0.1  # seconds of steps that a point takes in a round
+_BATCHES = 4
 
 
 @dataclass(frozen=True)
@@ -74,43 +79,57 @@ CURVES = (
 )
 
 
-def measure(say: Callable[[str], None], axes: Collection[str]) -> list[Point]:
+class _Run:
+    """One network in measurement, and the fastest of its steps so far."""
+
+    def __init__(self, curve: Curve, at: int, threads: int) -> None:
+        self.curve, self.at, self.threads = curve, at, threads
+        layers, shape, self._batch = curve.make(at)
+        self._model = Sequential(layers, shape, seed=0)
+        self._model.compile(fn.SGD(1e-6, momentum=0.9), fn.SoftmaxCrossEntropy())
+        rng, samples = np.random.default_rng(0), _BATCHES * self._batch
+        self._data = rng.standard_normal((samples, *shape), np.float32), rng.integers(0, 10, samples)
+        self._operations = recorded_operations(self._model, *self._data, self._batch)
+        self._fastest = math.inf
+
+    def go(self, seconds: float) -> None:
+        """Measure for about so long; as `calibrate`, what neighbours on the machine take is not the step's."""
+        for _ in range(2):  # the first half warms the caches, and the first of all tells how long an epoch takes
+            epochs = max(1, int(seconds / 2 / (_BATCHES * self._fastest)))
+            done = self._model.fit(*self._data, epochs=epochs, batch_size=self._batch, shuffle=False, verbose=False)
+            self._fastest = min(self._fastest, *(t / _BATCHES for t in done.seconds))
+
+    def point(self, machine: Machine) -> Point:
+        """What was measured, beside what the model says about this machine."""
+        cost, fastest = step_cost(machine, *self._operations), self._fastest
+        gflops = cost.flops / fastest / 1e9
+        return Point(self.curve.title, self.at, fastest, cost.seconds, cost.roofline, gflops)
+
+
+def measure(say: Callable[[str], None], axes: Collection[str], rounds: int) -> list[Point]:
     """Every point of the curves along these axes. Threads are restored afterwards."""
     everything = fn.get_num_threads()
-    machine, points = calibrate(), []
-    for curve in CURVES:
-        if curve.axis not in axes:
-            continue
-        for value in curve.values:
-            if curve.threads and value > everything:
-                continue
-            with fn.threads(value if curve.threads else everything):
-                here = calibrate() if curve.threads else machine
-                points.append(_point(curve, value, here))
-            point = points[-1]
-            say(
-                f"{curve.title}, {curve.axis} {value}: {as_text(point.measured)} measured, "
-                f"{as_text(point.predicted)} predicted ({point.error:+.0%})"
-            )
-    return points
-
-
-def _point(curve: Curve, value: int, machine: Machine) -> Point:
-    layers, shape, batch = curve.make(value)
-    model = Sequential(layers, shape, seed=0)
-    model.compile(fn.SGD(1e-6, momentum=0.9), fn.SoftmaxCrossEntropy())
-    rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((4 * batch, *shape), np.float32), rng.integers(0, 10, 4 * batch)
-    operations, working_set = recorded_operations(model, x, y, batch)
-    cost = step_cost(machine, operations, working_set)
-    epochs = max(1, int(_BLOCK / _ROUNDS / (4 * cost.seconds)))
-    model.fit(x, y, epochs=epochs, batch_size=batch, shuffle=False, verbose=False)
-    times = [
-        t / 4 for _ in range(_ROUNDS)
-        for t in model.fit(x, y, epochs=epochs, batch_size=batch, shuffle=False, verbose=False).seconds
+    runs = [
+        _Run(curve, value, value if curve.threads else everything)
+        for curve in CURVES if curve.axis in axes
+        for value in curve.values if not curve.threads or value <= everything
     ]  # fmt: skip
-    measured = min(times)  # as `calibrate` measures: what neighbours on the machine take is not the step's
-    return Point(curve.title, value, measured, cost.seconds, cost.roofline, cost.flops / measured / 1e9)
+    machines: dict[int, list[Machine]] = {run.threads: [] for run in runs}
+    for number in range(rounds):
+        say(f"round {number + 1} of {rounds}")
+        for threads, found in machines.items():
+            with fn.threads(threads):
+                found.append(calibrate())
+                for run in runs:
+                    if run.threads == threads:
+                        run.go(_BLOCK)
+    points = [run.point(best(machines[run.threads])) for run in runs]
+    for run, point in zip(runs, points, strict=True):
+        say(
+            f"{run.curve.title}, {run.curve.axis} {run.at}: {as_text(point.measured)} measured, "
+            f"{as_text(point.predicted)} predicted ({point.error:+.0%})"
+        )
+    return points
 
 
 def rows(points: list[Point]) -> list[dict[str, Any]]:
@@ -149,7 +168,7 @@ def png(points: list[Point]) -> bytes:
 
 
 def _chart(points: list[Point]) -> Figure:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
     curves = list(_by_curve(points))
     figure = _figure.figure(12, 7)
@@ -167,6 +186,7 @@ def _chart(points: list[Point]) -> Figure:
         panel.xaxis.set_major_locator(FixedLocator(at))
         panel.xaxis.set_minor_locator(NullLocator())
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))  # some in less than a decade, too
         panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         panel.yaxis.set_minor_formatter(NullFormatter())
         panel.set_title(curve.title)

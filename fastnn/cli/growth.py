@@ -12,10 +12,11 @@ from fastnn.cli._group import debug_option
 
 @click.command(short_help="Measure how a step's time grows.")
 @click.option("--curve", "patterns", metavar="AXIS", multiple=True, help="Only this axis, such as batch; repeatable.")
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="The best of them counts.")
 @_options.threads
 @click.option("--out", type=_options.Folder, help="Folder for growth.json, growth.md and growth.png.")
 @debug_option
-def growth(patterns: tuple[str, ...], threads: int | None, out: Path | None) -> None:
+def growth(patterns: tuple[str, ...], rounds: int, threads: int | None, out: Path | None) -> None:
     """Measure training steps along one axis at a time, beside what the cost model predicts and the roofline allows."""
     from fastnn.bench import growth as curves
     from fastnn.bench import report
@@ -27,7 +28,7 @@ def growth(patterns: tuple[str, ...], threads: int | None, out: Path | None) -> 
     prepare("numba", threads)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    points = curves.measure(click.echo, patterns or axes)
+    points = curves.measure(click.echo, patterns or axes, rounds)
     click.echo(curves.judgement(points))
     if out is not None:
         for missing in report.write_growth(out, points):

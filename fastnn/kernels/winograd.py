@@ -50,9 +50,10 @@ CHUNKS = 8  # for the thread pool
 # block: AVX2 with 512 KB, 128 to 128 channels 1.12 times as fast with 24 tiles as with 14.
 BLOCK = (128 if VECTOR_BYTES == 64 else 64) << 10
 FEWEST, MOST = 14 if VECTOR_BYTES == 64 else 24, 96  # tiles of a block
-# The same of the weight gradient, whose products have the tiles as terms. A small register tile writes its sums after
-# few of them: AVX2, products of 14x14, 32 to 64 1.04 to 1.09 times as fast with 256 K, 1.13 to 1.2 with 384 K.
-SUM_BLOCK = (128 if VECTOR_BYTES == 64 else 384) << 10
+# The same of the weight gradient, whose products have the tiles as terms, and write their sums after them. AVX2, with a
+# small register tile, 14x14, 32 to 64 1.13 to 1.2 times as fast as with 128 K; AVX-512, 14x14, 128 to 256, 128 to 128,
+# 64 to 128, 32 to 64 1.18, 1.27, 1.03, 1.07, 8x8, 256 to 256, 64 to 128 1.24, 1.14, 16x16, 64 to 64 1.04.
+SUM_BLOCK = 384 << 10
 FEW, MANY = 64, 128  # least tiles of a chunk, and of the weight gradient's, whose sums are added up
 MANY_SUMS = 1 << 17  # elements of all parts from which their halves are added up first
 CHANNELS = 64  # input and output channels of a chunk of the weight gradient
