@@ -67,6 +67,13 @@ def test_strassen_shapes(shape, activation, dtype, place):
     dense.check_dense(kernels, dense.DenseCase(*shape, activation=activation, dtype=dtype), place, reference)
 
 
+@pytest.mark.parametrize("place", [guarded_end, guarded_start])
+@pytest.mark.parametrize("shape", [(2003, 37, 530), (2003, 64, 530), (1001, 301, 997)])
+def test_many_samples(shape, place):
+    """B is copied in the weight gradient; its other factor too where its rows, as in the second, share sets of L1."""
+    dense.check_dense(kernels, dense.DenseCase(*shape), place, reference)
+
+
 def test_strassen_error():
     """Of the largest result; sums of 1477 terms without Strassen's products: up to 0.7e-6."""
     x, w, _, dz = dense.DenseCase(*JUST_STRASSEN).arrays()
@@ -89,7 +96,7 @@ def test_other_shapes_are_direct(shape):
 
 
 def threaded_outputs():
-    shapes = [(32, 784, 256), (64, 784, 256), (300, 1500, 530), (1500, 270, 530), (2000, 7, 33), (1101, 1501, 2048)]
+    shapes = [(32, 784, 256), (64, 784, 256), (300, 1500, 530), (2000, 270, 530), (2000, 7, 33), (1101, 1501, 2048)]
     for n, c, k in shapes:
         x, w, b, dz = dense.DenseCase(n, c, k).arrays()
         y, dw, db, dx = (blank(a.shape, "float32") for a in (dz, w, b, x))
