@@ -84,13 +84,14 @@ def _stays(a_row, a_k, k, size):
     """Return whether A with k columns stays where it is; a_row or a_k is 1.
 
     A transposed one, AVX-512 without far caches: weight gradient (1000, 1000, 1000) 1.05 times as fast as with copies,
-    (10000, 784, 256) 1.08, (10000, 1000, 300) 1.2, (1200, 1200, 1200) 1.0; float64 1.0 to 1.05.
+    (10000, 784, 256) 1.08, (10000, 1000, 300) 1.2, (1200, 1200, 1200) 1.0; float64 1.0 to 1.05. (10000, 256, 512) 1.08,
+    (4096, 384, 1000) 1.03, but (10000, 512, 256) 0.97.
     """
     if SMALL_PANEL:
         return max(a_row, a_k) * size % ALIASED != 0 and (a_k == 1 or k <= SHALLOW)
     if a_k == 1:
         return _is_spread(a_row * size)
-    return not HAS_FAR_CACHES and a_k * size % ALIASED != 0
+    return not HAS_FAR_CACHES and a_k * size % (PAGE // 2) != 0
 
 
 @kernel
