@@ -1,7 +1,9 @@
-"""Sums of a row of the input gradient of a 3x3 kernel with one input channel, whose weights all stay in registers.
+"""Sums of a row of the input gradient of a kernel with one input channel, whose weights stay in registers.
 
-`_terms.py`'s tile reads each gradient nine times, which wants gradients on the borders of cache lines, so copied. Here
-each row is read once for each row of sums: the vectors of its pixel are multiplied with all taps while they are there.
+`_terms.py`'s tile reads each gradient once for each tap, and mostly across the borders of cache lines, or copied. Here
+each row is read once for each row of sums: a vector of gradients is multiplied with all taps while it is there. Of 3x3
+kernels all weights are in registers. Of 5x5 kernels those of one vector are, whose lanes are outputs of one pixel or of
+two: with 20 outputs, four pixels are five vectors, and the row is read for one of the five after another.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from numba.extending import intrinsic
 from ._emitter import MAX_ACCUMULATORS, VECTOR_BYTES, Emitter, cases
 from ._terms import across, store_lanes
 
-TAPS = 3
-# Vectors of outputs: 18 weights, 6 sums and the gradients of a pixel in 32 registers
+TAPS, MORE_TAPS = 3, 5
+# Vectors of outputs: 18 weights, 6 sums and the gradients of a pixel in 32 registers; of 5x5 25, 5 and a vector
 MOST = 2 if MAX_ACCUMULATORS >= 24 else 0
 
 
@@ -67,6 +69,49 @@ def sweep(
         return context.get_dummy_value()
 
     return types.void(like, *[types.intp] * 7), codegen
+
+
+@intrinsic
+def sweep_pixels(
+    typingctx: Any, like: Any, turns: Any, step: Any, rows: Any, w: Any, border: Any, sums: Any, sums_step: Any
+) -> Any:
+    """sums[s] += sum_{r < 5} row_r[0] * w[r, s] in the first `border` lanes, sums[s + 1] in the others, for all s < 5.
+
+    In each turn `step` bytes further in the rows, and `sums_step` in the sums. `like`: any array of their type; rows:
+    five addresses; w (5, 5, L) and sums, vectors of L lanes: addresses.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        _, turns, step, rows, w, border, sums, sums_step = values
+        emit = Emitter(builder, signature.args[0].dtype.bitwidth)
+        taps, low = range(MORE_TAPS), emit.mask(border)
+        high = builder.not_(low)
+        weights = [[emit.load(w, MORE_TAPS * r + s) for s in taps] for r in taps]
+        starts = [emit.const(0), sums, *(builder.extract_value(rows, r) for r in taps)]
+        before, loop, after = builder.block, *(builder.append_basic_block(name) for name in ("turns", "after"))
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        number, to, *at = phis = [builder.phi(start.type) for start in starts]
+        found = [emit.splat(0.0)] * MORE_TAPS
+        for r in taps:
+            gradient = emit.load(at[r], 0)
+            found = [emit.fma(gradient, weights[r][s], found[s]) for s in taps]
+        for s in range(MORE_TAPS + 1):
+            value = emit.load(to, s)
+            for mask, tap in ((low, s), (high, s - 1)):
+                if tap in taps:
+                    value = builder.select(mask, builder.fadd(value, found[tap]), value)
+            emit.store(value, to, s)
+        steps = [emit.const(1), sums_step, *[step] * MORE_TAPS]
+        new = [builder.add(phi, by) for phi, by in zip(phis, steps, strict=True)]
+        for phi, start, value in zip(phis, starts, new, strict=True):
+            phi.add_incoming(start, before)
+            phi.add_incoming(value, builder.block)
+        builder.cbranch(builder.icmp_signed("<", new[0], turns), loop, after)
+        builder.position_at_end(after)
+        return context.get_dummy_value()
+
+    return types.void(like, turns, step, rows, w, border, sums, sums_step), codegen
 
 
 @intrinsic

@@ -36,6 +36,8 @@ from .narrow import (
     image_rows,
     is_swept,
     swept_chunk,
+    swept_pixels,
+    swept_pixels_chunk,
     term_chunk,
     term_rows,
     term_weights_chunk,
@@ -169,6 +171,10 @@ def conv2d_input_gradient(dz, w, stride, padding, dilation, groups, scratch, dx)
     cut = bands(parts, dx.shape[1])
     if is_swept(w.shape, dz, dx, stride, padding, dilation, groups):
         run(swept_chunk, parts * cut, work, (parts, cut, dz, w, padding, dx))
+        return
+    pixels = swept_pixels(w.shape, dz, dx, stride, padding, dilation, groups)
+    if pixels > 0:
+        run(swept_pixels_chunk, parts * cut, work, (parts, cut, pixels, dz, w, padding, dx))
         return
     few = term_rows(w.shape, dz, dx, stride, padding, dilation, groups)
     if few > 0 and (dx.shape[3] <= 2 or high == 0):

@@ -5,7 +5,8 @@
     terms as lanes     input gradient: both factors are vectors of neighbouring inputs, whose products each output adds
                        up across lanes in the end. The inputs of a row of taps lie one after the other, so that no
                        number of channels wastes lanes. With one channel, 3x3 taps and outputs that fill one or two
-                       vectors, all weights stay in registers (_sweep.py), AVX-512 only.
+                       vectors, all weights stay in registers, with 5x5 taps those of one vector (_sweep.py, of 32
+                       registers).
     several pixels     weight gradient: P neighbouring pixels with all their outputs are the columns of one product,
                        the inputs that any of them sees its rows; what lies outside a pixel's window is thrown away.
     outputs as rows    weight gradient: the transposed product, whose columns are the inputs of a kernel row.
@@ -28,7 +29,9 @@ loops of their own):
     12x12x20 to 20, 5x5        1183   720        1227   971          1194   740
 
 Since then input gradients of one channel have tiles of 14 pixels for rows of 28, 1.05 to 1.13 times as fast, and with
-weights in registers 28x28x1 to 16, 3x3 takes 82 us, to 32 155.
+weights in registers 28x28x1 to 16, 3x3 takes 82 us, to 32 155. With those of one vector at a time 28x28x1 to 20, 5x5
+valid takes 330 instead of 501 us, same 377 instead of 521, to 12 valid 241 instead of 266, 32x32x1 to 32 649 instead of
+871, to 8 valid 194 instead of 225.
 
 A product for each tap's share of a row of pixels, whose shares were added shifted, took 225 us for 28x28x1 to 16, 3x3,
 340 to 32, but 405 to 20, 5x5; one of a whole image from planes of its outputs 490 for 32x32x3 to 16, 3x3.
@@ -43,7 +46,7 @@ from ._epilogue import activate, tile_flags
 from ._jit import kernel
 from ._memory import address, copy, one, stack_array, transpose
 from ._simd import ACCUMULATE, VECTORS, gemm
-from ._sweep import MOST, TAPS, add_lanes, sweep
+from ._sweep import MORE_TAPS, MOST, TAPS, add_lanes, sweep, sweep_pixels
 from ._terms import dots, outputs_of, pixels_of
 from ._windows import inside
 
@@ -193,6 +196,57 @@ def swept_chunk(chunk, parts, bands, dz, w, padding, dx):
                   at - row * dx.itemsize if 1 <= i <= rows else nothing,
                   at - 2 * row * dx.itemsize if 2 <= i <= rows + 1 else nothing,
                   address(w, 0), address(memory, row))  # fmt: skip
+            to = (n * height + h) * width
+            for j in range(0, width, lanes):
+                sums = address(memory, row + (padding[1] + j) * lanes)
+                add_lanes(dx, sums, address(dx, to + j), min(lanes, width - j))
+
+
+@kernel
+def swept_pixels(w_shape, dz, dx, stride, padding, dilation, groups):
+    """Return how many pixels' outputs fill whole vectors, of which each holds those of two pixels at most.
+
+    0: the input gradient does not go through groups of pixels.
+    """
+    (taps_h, taps_w, c, k), lanes = w_shape, VECTOR_BYTES // dx.itemsize
+    if MOST == 0 or taps_h != MORE_TAPS or taps_w != MORE_TAPS or c > 1 or k % 4 > 0 or 2 * k < lanes or groups > 1:
+        return 0
+    if max(stride) > 1 or max(dilation) > 1 or dx.shape[2] + padding[1] > dz.shape[2] + MORE_TAPS - 1:
+        return 0
+    pixels = 1
+    while pixels * k % lanes > 0:
+        pixels *= 2
+    room = dz.shape[2] * k + (dz.shape[2] + MORE_TAPS + lanes) * lanes + MORE_TAPS * MORE_TAPS * pixels * k
+    return pixels if dz.shape[2] % pixels == 0 and room <= ROOM else 0
+
+
+@kernel
+def swept_pixels_chunk(chunk, parts, bands, pixels, dz, w, padding, dx):
+    """The input gradient of one band of the rows of some images."""
+    (images, height, width, _), (_, rows, columns, k) = dx.shape, dz.shape
+    part, band, lanes, size = chunk // bands, chunk % bands, VECTOR_BYTES // dx.itemsize, dx.itemsize
+    row, wide, vectors, taps = columns * k, columns + MORE_TAPS + lanes, pixels * k // lanes, MORE_TAPS * MORE_TAPS
+    memory = stack_array(dx, ROOM)  # a row of zeros, vectors of sums, and of weights
+    table = row + wide * lanes
+    memory[:row] = 0
+    flat = w.reshape(-1)
+    for v in range(vectors):
+        for tap in range(taps):
+            for lane in range(lanes):
+                memory[table + (v * taps + tap) * lanes + lane] = flat[tap * k + (v * lanes + lane) % k]
+    for n in range(part * images // parts, (part + 1) * images // parts):
+        for h in range(band * height // bands, (band + 1) * height // bands):
+            memory[row:table] = 0
+            i = h + padding[0]  # the row of dz that the first taps reach
+            nothing, at, step = address(memory, 0), address(dz, (n * rows + i) * row), row * size
+            r0, r1 = at if 0 <= i < rows else nothing, at - step if 1 <= i < rows + 1 else nothing
+            r2, r3 = at - 2 * step if 2 <= i < rows + 2 else nothing, at - 3 * step if 3 <= i < rows + 3 else nothing
+            r4 = at - 4 * step if 4 <= i < rows + 4 else nothing
+            for v in range(vectors):
+                first, to = v * lanes // k, v * VECTOR_BYTES
+                sweep_pixels(dx, columns // pixels, pixels * k * size, (r0 + to, r1 + to, r2 + to, r3 + to, r4 + to),
+                             address(memory, table + v * taps * lanes), (first + 1) * k - v * lanes,
+                             address(memory, row + first * lanes), pixels * VECTOR_BYTES)  # fmt: skip
             to = (n * height + h) * width
             for j in range(0, width, lanes):
                 sums = address(memory, row + (padding[1] + j) * lanes)

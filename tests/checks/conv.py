@@ -115,6 +115,12 @@ SWEPT_EXAMPLES = [
     Conv2DCase(9, (6, 5), 1, 16, (3, 3), bias=False),
     Conv2DCase(3, (2, 3), 1, 32, (3, 3), padding=(4, 5), after=(3, 4)),
     Conv2DCase(1, (4, 33), 1, 32, (3, 3), padding=(2, 0), after=(0, 2)),
+    Conv2DCase(3, (7, 12), 1, 20, (5, 5)),
+    Conv2DCase(2, (5, 6), 1, 8, (5, 5), padding=(2, 2), after=(2, 2)),
+    Conv2DCase(1, (1, 20), 1, 12, (5, 5), padding=(4, 4), after=(3, 4)),
+    Conv2DCase(9, (9, 11), 1, 24, (5, 5), padding=(0, 3), after=(2, 0), bias=False),
+    Conv2DCase(1, (6, 40), 1, 32, (5, 5), padding=(5, 2), after=(1, 2)),
+    Conv2DCase(2, (6, 8), 1, 28, (5, 5), padding=(2, 2), after=(2, 2)),
 ]
 # Enough work for Winograd's products: partial tiles, channels that fill no vector, blocks of many and of few tiles
 WINOGRAD_EXAMPLES = [
