@@ -5,8 +5,8 @@
     terms as lanes     input gradient: both factors are vectors of neighbouring inputs, whose products each output adds
                        up across lanes in the end. The inputs of a row of taps lie one after the other, so that no
                        number of channels wastes lanes. With one channel, 3x3 taps and outputs that fill one or two
-                       vectors, all weights stay in registers, with 5x5 taps those of one vector (_sweep.py, of 32
-                       registers).
+                       vectors, all weights stay in registers, with 5x5 taps those of one vector at a time (_sweep.py;
+                       for CPUs with 32 vector registers).
     several pixels     weight gradient: P neighbouring pixels with all their outputs are the columns of one product,
                        the inputs that any of them sees its rows; what lies outside a pixel's window is thrown away.
     outputs as rows    weight gradient: the transposed product, whose columns are the inputs of a kernel row.
