@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import llvmlite.binding as llvm
 from llvmlite import ir
 from numba.core import cgutils
 
@@ -24,6 +25,10 @@ else:
 # Masked access to a whole vector is as fast as plain access where the CPU has mask registers, so that one body does for
 # whole and partial tiles: 35 bodies compile in 1.3 s, 70 in 2.6.
 MASKED_ONLY = "+avx512f" in FEATURES
+
+# What x86 adds to an address in one instruction: how many steps, in a register, and by what they are multiplied.
+REACH = ((0, 0), (1, 1), (1, 2), (3, 1), (1, 4), (5, 1), (3, 2))
+HAS_FMA, REGISTERS = "+fma" in FEATURES, 32 if "+avx512f" in FEATURES else 16
 
 
 class _Bfloat(ir.Type):  # type: ignore[misc]
@@ -99,6 +104,33 @@ class Emitter:
         return self.builder.call(
             self._intrinsic(f"llvm.fmuladd.{self.suffix}", self.vector, [self.vector] * 3), [a, b, c]
         )
+
+    def multiply(self, base: Any, step: Any, scale: int, vectors: list[Any], sums: list[Any]) -> list[Any]:
+        """Emit for each of the vectors sum + a * vector, a the element `scale` steps (None: no step) after the base.
+
+        As text for the assembler where CPU and registers allow: LLVM takes an instruction more for each such address,
+        64 instead of 52 for the 28 multiply-adds of AVX-512's tile. An Emerald Rapids core whose other thread works is
+        1.03 to 1.09 times as fast for it, AVX2's tile 1.02 to 1.11 times.
+        """
+        if not HAS_FMA or MAX_ACCUMULATORS + len(vectors) >= REGISTERS:
+            if step is not None:
+                base = self.builder.add(base, self.builder.mul(step, self.const(scale)))
+            a = self.broadcast(base)
+            return [self.fma(a, vector, total) for vector, total in zip(vectors, sums, strict=True)]
+        llvm.initialize_native_asmparser()
+        # Operands by number: the new sums, a register for a, the vectors, the base, the step; and the old sums in place
+        n, float_ = len(vectors), "s" if self.bytes == 4 else "d"
+        place = f"(${2 * n + 1})" if step is None else f"(${2 * n + 1},${2 * n + 2},{scale})"
+        fma = "vdpbf16ps" if self.pairs else f"vfmadd231p{float_}"
+        lines = [f"vbroadcasts{float_} {place}, ${n}", *(f"{fma} ${n}, ${n + 1 + j}, ${j}" for j in range(n))]
+        arguments = [*vectors, base, *([] if step is None else [step]), *sums]
+        register = "v" if MASKED_ONLY else "x"
+        constraints = [f"={register}"] * n + [f"=&{register}"] + [register] * n + ["r"] * (len(arguments) - 2 * n)
+        result = ir.LiteralStructType([self.vector] * (n + 1))
+        function = ir.FunctionType(result, [argument.type for argument in arguments])
+        text = ir.InlineAsm(function, "\n".join(lines), ",".join([*constraints, *map(str, range(n))]))
+        found = self.builder.call(text, arguments, attrs=("readonly", "nounwind"))
+        return [self.builder.extract_value(found, j) for j in range(n)]
 
     def pair(self, first: Any, second: Any) -> Any:
         """Return the pairs of the elements of two float32 vectors, rounded to nearest even."""

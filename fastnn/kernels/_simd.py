@@ -22,7 +22,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._emitter import INSTRUCTIONS, MASKED_ONLY, MAX_ACCUMULATORS, MAX_ROWS, VECTOR_BYTES, Emitter, cases
+from ._emitter import INSTRUCTIONS, MASKED_ONLY, MAX_ACCUMULATORS, MAX_ROWS, REACH, VECTOR_BYTES, Emitter, cases
 from ._features import FEATURES, HAS_FAR_CACHES
 from ._jit import Primitive
 
@@ -104,6 +104,8 @@ def _emit_tile(emit: Emitter, rows: int, vectors: int, masked: bool, arguments: 
         apart = builder.icmp_signed("!=", a_k, const(emit.bytes))
         ask = builder.select(apart, builder.add(arguments["a"], builder.mul(a_k, const(AHEAD))), ask)
         ask_step = builder.select(apart, a_k, ask_step)
+    apart = {steps: builder.mul(a_row, const(steps)) if steps else None for steps, _ in REACH}
+    next_base = builder.mul(a_row, const(len(REACH)))
     first = [emit.splat(0.0)] * len(grid)
     entry = builder.block
     outer_loop, inner_loop, outer_end, done = (
@@ -130,10 +132,10 @@ def _emit_tile(emit: Emitter, rows: int, vectors: int, masked: bool, arguments: 
         for j in range(vectors if AHEAD else 0):
             emit.prefetch(builder.add(b, builder.mul(b_row, const(AHEAD))), j)
     b_vectors = [emit.load(b, j, masks[j]) for j in range(vectors)]
-    new = []
-    for i, address in enumerate(row_addresses(a, a_row)):
-        a_vector = emit.broadcast(address)
-        new += [emit.fma(a_vector, b_vectors[j], acc[i * vectors + j]) for j in range(vectors)]
+    new, bases = [], [a, builder.add(a, next_base)]
+    for i in range(rows):
+        (steps, scale), base = REACH[i % len(REACH)], bases[i // len(REACH)]
+        new += emit.multiply(base, apart[steps], scale, b_vectors, acc[i * vectors : (i + 1) * vectors])
     k_next = builder.add(k, const(1))
     nexts = [k_next, builder.add(a, a_k), builder.add(b, b_row), *new]
     for phi, value in zip([k, a, b, *acc], nexts, strict=True):
