@@ -144,6 +144,7 @@ FAST, FAST_AT_128 = Figures(ratio_least=1.2), Figures(ratio_least=1.2, share_lea
 DENSE = [
     Dense(32, 784, 256, FAST), Dense(128, 784, 256, FAST_AT_128), Dense(256, 784, 256, FAST), Dense(1024, 784, 256),
     Dense(128, 256, 128), Dense(128, 128, 10), Dense(1024, 1024, 1024), Dense(2048, 2048, 2048),
+    Dense(128, 784, 1), Dense(1024, 784, 1), Dense(128, 784, 2),
 ]  # fmt: skip
 _SIDES = (
     8, 9, 12, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 96, 100, 127, 128, 129, 200, 255, 256, 257, 333, 400, 511, 512,

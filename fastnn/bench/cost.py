@@ -20,6 +20,7 @@ from fastnn import kernels
 from fastnn._threads import get_num_threads
 from fastnn._typing import Array
 from fastnn.bench.peak import Peak
+from fastnn.kernels._emitter import MAX_ROWS
 from fastnn.kernels._parallel import SMALL
 from fastnn.kernels._simd import lanes
 from fastnn.kernels._tilings import LEAST, LIGHT, is_winograd, is_winograd_back, products, tile_outputs
@@ -118,7 +119,8 @@ def describe(name: str, arguments: Sequence[Any]) -> Operation:
     given = sum(a.nbytes for a in arrays if a.ndim > 1)
     if name in PRODUCTS:
         (n, c), k = _dense_shape(name, arrays)
-        columns = {"dense_forward": k, "dense_weight_gradient": k, "dense_input_gradient": n}[name]
+        of_weights = c if k <= MAX_ROWS else k  # few outputs: its transpose is made
+        columns = {"dense_forward": k, "dense_weight_gradient": of_weights, "dense_input_gradient": n}[name]
         return Operation(name, _dense_kind(name, c, k), 2.0 * n * c * k, given, _fill(columns, arrays[0]))
     if name in CONVOLUTIONS:
         pixels, weights, c, k = _conv_shape(name, arrays)

@@ -151,6 +151,29 @@ def multiply_add(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 @intrinsic
+def totals(typingctx: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """Return the four sums of all lanes, halves added to halves."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        index = ir.IntType(32)
+
+        def halves(x: Any, y: Any, size: int) -> Any:
+            """Emit the first halves of all groups of lanes, those of x before those of y, plus the second halves."""
+            first = [i for i in range(2 * LANES) if not i & size]
+            order = [ir.Constant(ir.VectorType(index, LANES), [i + by for i in first]) for by in (0, size)]
+            return builder.fadd(*(builder.shuffle_vector(x, y, lanes) for lanes in order))
+
+        a, b, c, d = values
+        sums = halves(halves(a, b, LANES // 2), halves(c, d, LANES // 2), LANES // 4)
+        sums = halves(sums, sums, LANES // 8)
+        sums = halves(sums, sums, LANES // 16)
+        found = [builder.extract_element(sums, ir.Constant(index, i)) for i in range(4)]
+        return context.make_tuple(builder, signature.return_type, found)
+
+    return types.UniTuple(a.dtype, 4)(a, b, c, d), codegen
+
+
+@intrinsic
 def by_root(typingctx: Any, a: Any, b: Any, more: Any) -> Any:
     """Return a / sqrt(b + more), computed in float64 and rounded once."""
 

@@ -24,11 +24,12 @@ from .conv import conv2d_input_gradient as full_conv2d_input_gradient
 from .conv import conv2d_scratch_size as full_conv2d_scratch_size
 from .conv import conv2d_weight_gradient as full_conv2d_weight_gradient
 from .conv import flip, forward_chunk, input_chunk, sum_chunk
-from .dense import column_sums, input_product, product
 from .dense import dense_forward as full_dense_forward
 from .dense import dense_input_gradient as full_dense_input_gradient
 from .dense import dense_scratch_size as full_dense_scratch_size
 from .dense import dense_weight_gradient as full_dense_weight_gradient
+from .dense import input_product, product
+from .few_outputs import column_sums
 from .tiled import (
     tiled_dense_forward,
     tiled_dense_input_gradient,

@@ -19,6 +19,7 @@ from ._parallel import SMALL as SMALL_WORK
 from ._parallel import run
 from ._simd import ACCUMULATE, gemm
 from .activation import IDENTITY, RELU, activation_backward
+from .few_outputs import column_sums, few_forward, few_sums, few_weight_gradient, few_work, has_few_outputs
 from .strassen import is_strassen, strassen, strassen_scratch_size
 
 CHUNKS = 8  # wanted at least, for the thread pool
@@ -47,7 +48,9 @@ def dense_scratch_size(n, c, k):
     if is_strassen.py_func(n, c, k):
         products = (n, k, c, False), (c, k, n, True), (n, c, k, False)
         return max(strassen_scratch_size(*product) for product in products)
-    return (c + 1) * k * CHUNKS if in_parts(n, c, k) else 0
+    if in_parts.py_func(n, c, k):
+        return (c + 1) * k * CHUNKS
+    return c * k if k > 1 and has_few_outputs.py_func(n, c, k) else 0
 
 
 @kernel
@@ -61,6 +64,9 @@ def dense_forward(x, w, b, activation, alpha, scratch, y):
     """y (N, K) = f(x (N, C) @ w (C, K) + b)."""
     prepare(y, activation)
     (m, k), n = x.shape, w.shape[1]
+    if has_few_outputs(m, k, n):
+        few_forward(x, w, b, activation, alpha, scratch, y)
+        return
     bias = address(b, 0) if b.size > 0 else 0
     if m <= FEW and w.nbytes >= OWNED and y.nbytes <= PARTIAL and n * x.itemsize <= 2048:
         partial = stack(PARTIALS)
@@ -116,9 +122,11 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
     """dw (C, K) = x.T @ dz,  db (K,) = sum of dz over N."""
     (n, c), k = x.shape, dz.shape[1]
     if in_parts(n, c, k):
-        run(_part_chunk, CHUNKS, n * c * k // 16, (x, dz, scratch))
+        run(_part_chunk, CHUNKS, few_work(n, c, k), (x, dz, scratch))
         sum_parts(CHUNKS, (c + 1) * k, scratch, 0, dw.reshape(-1))
         sum_parts(CHUNKS, (c + 1) * k, scratch, c * k, db)
+    elif k <= MAX_ROWS:
+        few_weight_gradient(x, dz, dw, db)
     elif is_strassen(n, c, k):
         run(strassen, 1, 0, (x, True, dz, False, db[:0], IDENTITY, 0.0, scratch, dw, db))
     else:
@@ -381,8 +389,11 @@ def _part_chunk(chunk, x, dz, scratch):
     (n, c), k = x.shape, dz.shape[1]
     first, last = chunk * n // CHUNKS, (chunk + 1) * n // CHUNKS
     part = scratch[chunk * (c + 1) * k : (chunk + 1) * (c + 1) * k]
-    gemm(x, c, k, 1, last - first, address(x, first * c), 1, 0, c, address(dz, first * k), 0, k,
-         address(part, 0), k, 0, 0)  # fmt: skip
+    if k <= MAX_ROWS:
+        few_sums(x, dz, first, last, 0, c, address(part, 0))
+    else:
+        gemm(x, c, k, 1, last - first, address(x, first * c), 1, 0, c, address(dz, first * k), 0, k,
+             address(part, 0), k, 0, 0)  # fmt: skip
     column_sums(dz, first, last, part[c * k :])
 
 
@@ -391,10 +402,3 @@ def sum_parts(parts, step, scratch, first, to):
     """Write the sums of parts that lie `step` elements apart in the scratch, from `first` on, in their order."""
     if to.size > 0:
         gemm(to, 1, to.size, 1, parts, one(to), 0, 0, 0, address(scratch, first), 0, step, address(to, 0), 0, 0, 0)
-
-
-@kernel
-def column_sums(dz, first, last, db):
-    """db = sum of the rows first..last-1 of dz."""
-    k = db.size
-    gemm(dz, 1, k, 1, last - first, one(dz), 0, 0, 0, address(dz, first * k), 0, k, address(db, 0), k, 0, 0)

@@ -44,6 +44,12 @@ DENSE_EXAMPLES = [
     # With small panels: few outputs of many samples, whose input gradient copies w alone and whose weight gradient x
     DenseCase(300, 37, 64, activation=9),
     DenseCase(270, 50, 10, activation=1),
+    # Few outputs: by rows of x forward, as the transpose back, in parts of the samples and of the inputs
+    DenseCase(9, 130, 3, activation=1),
+    DenseCase(21, 260, 4, activation=9),
+    DenseCase(67, 600, 1, activation=3),
+    DenseCase(1030, 33, 2, activation=1, dtype="float64"),
+    DenseCase(70, 300, 14),
 ]
 
 
