@@ -29,7 +29,7 @@ from .dense import dense_input_gradient as full_dense_input_gradient
 from .dense import dense_scratch_size as full_dense_scratch_size
 from .dense import dense_weight_gradient as full_dense_weight_gradient
 from .dense import input_product, product
-from .few_outputs import column_sums
+from .few import column_sums
 from .tiled import (
     tiled_dense_forward,
     tiled_dense_input_gradient,

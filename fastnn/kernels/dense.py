@@ -19,7 +19,16 @@ from ._parallel import SMALL as SMALL_WORK
 from ._parallel import run
 from ._simd import ACCUMULATE, gemm
 from .activation import IDENTITY, RELU, activation_backward
-from .few_outputs import column_sums, few_forward, few_sums, few_weight_gradient, few_work, has_few_outputs
+from .few import (
+    column_sums,
+    few_forward,
+    few_sums,
+    few_weight_gradient,
+    few_work,
+    has_few_outputs,
+    is_row_product,
+    row_input_gradient,
+)  # fmt: skip
 from .strassen import is_strassen, strassen, strassen_scratch_size
 
 CHUNKS = 8  # wanted at least, for the thread pool
@@ -138,7 +147,10 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
 def dense_input_gradient(dz, w, relu, scratch, dx):
     """dx (N, C) = dz @ w.T, and 0 where relu (N, C) is not positive, unless it has size 0."""
     (n, k), c = dz.shape, w.shape[0]
-    if is_strassen(n, c, k):
+    if is_row_product(n, c, k):
+        row_input_gradient(dz, w, dx)
+        slope(relu, dx)
+    elif is_strassen(n, c, k):
         run(strassen, 1, 0, (dz, False, w, True, scratch[:0], IDENTITY, 0.0, scratch, dx, scratch[:0]))
         slope(relu, dx)
     else:

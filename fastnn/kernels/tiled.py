@@ -15,7 +15,7 @@ from ._parallel import run
 from ._windows import CHUNKS
 from .activation import IDENTITY
 from .dense import slope
-from .few_outputs import column_sums
+from .few import column_sums
 
 SQUARE = 2 * ROWS  # rows and columns of two by two tiles
 SIZE = TILE // 4  # pairs in a tile

@@ -50,6 +50,11 @@ DENSE_EXAMPLES = [
     DenseCase(67, 600, 1, activation=3),
     DenseCase(1030, 33, 2, activation=1, dtype="float64"),
     DenseCase(70, 300, 14),
+    # Few samples or inputs, whose input gradient goes by rows: up to 4, and up to 8 with many terms
+    DenseCase(3, 50, 70),
+    DenseCase(41, 2, 33, dtype="float64"),
+    DenseCase(7, 9, 460),
+    DenseCase(19, 8, 449),
 ]
 
 

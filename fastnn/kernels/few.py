@@ -1,8 +1,9 @@
-"""Dense layers of few outputs.
+"""Dense layers of few outputs, inputs or samples.
 
-The register tile multiplies one number with a vector of outputs, most lanes of which would be empty. So forward the
-vectors are parts of the rows of x, as the transposed weights are, and back the weight gradient is made as the transpose
-of dz.T @ x, whose rows are long.
+The register tile multiplies one number with a vector of outputs, most lanes of which would be empty if these are few.
+So forward the vectors are parts of the rows of x, as the transposed weights are, and back the weight gradient is made
+as the transpose of dz.T @ x, whose rows are long. The input gradient multiplies rows by rows in any case, so that it
+needs no transposed copies if either are few.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -18,6 +19,7 @@ from ._simd import ACCUMULATE, gemm
 from .activation import RELU
 
 MOST = 6  # outputs forward, where a row is read again for each two of them
+FEW, LONG = 4, 448  # samples or inputs of an input gradient, with so many terms twice as many
 CHUNKS = 8
 BLOCK = 64  # columns of x that chunks of the weight gradient share out
 ROWS, COLUMNS = 64, 256  # of x whose products are added up at once
@@ -26,13 +28,13 @@ SUMS = MAX_ROWS * COLUMNS * 8
 
 @kernel
 def has_few_outputs(n, c, k):
-    """Return whether forward products go by rows; several outputs are worth it from some samples and inputs on.
+    """Return whether forward products go by rows: several outputs from some samples and inputs on.
 
     Times of the tile by these, AVX-512, two threads: (128, 784, k) 3.5, 2.1, 1.6, 1.45, 1.14, 0.94 for 1, 2, 3, 4, 6, 8
-    outputs; (1024, 784, 1) 4.7; (128, 128, 4) 1.02, (32, 64, 2) 0.96. Read again for each output, (128, 8, 2) had 0.7
-    and (1, 784, 4) 0.6.
+    outputs; (1024, 784, 1) 4.7, (1000, 16, 1) 1.1, (1000, 10, 1) 0.8; (128, 128, 4) 1.02, (32, 64, 2) 0.96. Read again
+    for each output, (128, 8, 2) had 0.7 and (1, 784, 4) 0.6.
     """
-    return k == 1 or k <= MOST and n >= 8 and c >= 64 * (k - 1)
+    return k <= MOST and c >= max(16, 64 * (k - 1)) and (k == 1 or n >= 8)
 
 
 @kernel
@@ -48,9 +50,51 @@ def few_forward(x, w, b, activation, alpha, scratch, y):
 
 @kernel
 def _forward_chunk(chunk, chunks, x, w, b, activation, alpha, y):
-    """Some rows of y, four at a time, the last four of which may overlap those before."""
-    n, k = x.shape[0], y.shape[1]
+    """Some rows of y."""
+    n, k = y.shape
     first, last = chunk * n // chunks, (chunk + 1) * n // chunks
+    _row_products(x, w, first, last, y)
+    for i in range(first, last):
+        for output in range(k):
+            value = y[i, output] + b[output] if b.size > 0 else y[i, output]
+            y[i, output] = 0 if activation == RELU and value < 0 else value
+    activate(y, activation, alpha, address(y, first * k), (last - first) * k)
+
+
+@kernel
+def is_row_product(n, c, k):
+    """Return whether the input gradient goes by rows of dz and w: few samples, or few inputs.
+
+    Times of other ways by this, AVX-512, two threads: (1, 100, 100) 2.2, (1, 1000, 100) 3.8, (4, 100, 100) 1.4,
+    (4, 784, 256) 2.9, (128, 2, 1000) 6.2, (128, 4, 100) 1.2, (8, 100, 1000) 2.1, (128, 8, 1000) 2.5; (8, 100, 100) 0.9.
+    """
+    return min(n, c) <= (FEW if k < LONG else 2 * FEW)
+
+
+@kernel
+def row_input_gradient(dz, w, dx):
+    """dx (N, C) = dz (N, K) @ w.T, whose rows are rows of dz where inputs are few, else columns."""
+    (n, k), c = dz.shape, w.shape[0]
+    work = n * (k + 32) * c // 8
+    if c <= n:
+        chunks = max(1, min(CHUNKS, n // 4))
+        run(_row_chunk, chunks, work, (chunks, dz, w.reshape(-1), dx))
+    else:
+        chunks = max(1, min(CHUNKS, c // 4))
+        run(_row_chunk, chunks, work, (chunks, w, dz.reshape(-1), dx.T))
+
+
+@kernel
+def _row_chunk(chunk, chunks, x, w, y):
+    """Some rows of y."""
+    n = y.shape[0]
+    _row_products(x, w, chunk * n // chunks, (chunk + 1) * n // chunks, y)
+
+
+@kernel
+def _row_products(x, w, first, last, y):
+    """Rows first..last-1 of y (N, K) = x (N, C) @ w.T, w (K * C,), four at a time; the last four may overlap others."""
+    k = y.shape[1]
     for i in range(first, last, 4):
         i0 = max(first, min(i, last - 4))
         rows = i0, min(i0 + 1, last - 1), min(i0 + 2, last - 1), min(i0 + 3, last - 1)
@@ -58,11 +102,6 @@ def _forward_chunk(chunk, chunks, x, w, b, activation, alpha, y):
             _two_outputs(x, w, rows, output, y)
         if k % 2 == 1:
             _one_output(x, w, rows, k - 1, y)
-    for i in range(first, last):
-        for output in range(k):
-            value = y[i, output] + b[output] if b.size > 0 else y[i, output]
-            y[i, output] = 0 if activation == RELU and value < 0 else value
-    activate(y, activation, alpha, address(y, first * k), (last - first) * k)
 
 
 @kernel
