@@ -47,7 +47,7 @@ MANY = 2.5  # times float32's products, which Winograd's smaller tiles may take
 def dense_scratch_size(n: int, c: int, k: int) -> int:
     """Return the number of elements that all three products want as scratch."""
     if not dense_pays.py_func(n, c, k):
-        return int(full_dense_scratch_size(n, c, k))  # type: ignore[no-untyped-call]
+        return full_dense_scratch_size(n, c, k)
     if HAS_AMX:
         return tiled_dense_scratch_size(n, c, k)
     return max(_half(n) * (c + k), _half(c) * (n + k), _half(k) * (n + c)) + LINE

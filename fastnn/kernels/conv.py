@@ -9,7 +9,8 @@ Where few of a row's pixels are complete, a product's rows are the same pixel of
 The input gradient is the same convolution with flipped, transposed weights, one set for each residue of the stride; the
 weight gradient is in weights.py.
 
-Channels that leave vectors empty take other ways: narrow.py. Depthwise convolution has no products: depthwise.py.
+Channels that leave vectors empty take other ways: narrow.py. Depthwise convolution has no products: depthwise.py. 1x1
+convolutions are dense layers: pointwise.py.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -27,7 +28,7 @@ from ._simd import ACCUMULATE, VECTORS, gemm
 from ._tilings import is_winograd, is_winograd_back
 from ._windows import CHUNKS, bands, complete, inside
 from .activation import RELU
-from .dense import sum_parts
+from .dense import dense_scratch_size, sum_parts
 from .depthwise import depthwise_input_chunk, depthwise_rows, depthwise_weight_chunk
 from .lanewise import is_lanewise_without_pooling, lane_outputs_chunk
 from .narrow import (
@@ -44,6 +45,7 @@ from .narrow import (
     weight_chunk,
     weight_pixels,
 )
+from .pointwise import is_pointwise, pointwise_forward, pointwise_weight_gradient
 from .weights import direct_weight_chunk, weight_cut
 from .winograd import PLAIN, winograd, winograd_scratch_size, winograd_weight_gradient
 
@@ -61,7 +63,9 @@ def conv2d_scratch_size(x_shape, w_shape, y_shape, stride, padding, dilation, gr
         return winograd_scratch_size(x_shape, w_shape, y_shape)
     taps, (_, _, cg, k) = w_shape[0] * w_shape[1], w_shape
     packed = taps * max(cg * whole.py_func(k), k * whole.py_func(cg)) if groups == 1 else 0
-    return max(packed, min(x_shape[0], CHUNKS) * (taps * cg * k + k))
+    pointwise = is_pointwise.py_func(x_shape, w_shape, y_shape, stride, padding, groups)
+    as_dense = dense_scratch_size(y_shape[0] * y_shape[1] * y_shape[2], cg, k) if pointwise else 0
+    return max(packed, as_dense, min(x_shape[0], CHUNKS) * (taps * cg * k + k))
 
 
 @kernel
@@ -77,6 +81,9 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups, activation, alpha
     if is_winograd(y.shape, w.shape, stride, dilation, groups):
         winograd(x, PLAIN, w.shape[0], address(x, 0), x.shape, address(w, 0), address(b, 0) if b.size > 0 else 0,
                  padding, activation, alpha, scratch, 0, 0, address(y, 0), y.shape)  # fmt: skip
+        return
+    if is_pointwise(x.shape, w.shape, y.shape, stride, padding, groups):
+        run(pointwise_forward, 1, 0, (x, w, b, activation, alpha, scratch, y))
         return
     # Short rows and few channels: 1x28x28x1 to 6, 5x5 takes 6 us with two threads instead of 10.
     work = y.size // w.shape[3] * w.size // 16 * (8 if w.shape[3] < 16 else 3)
@@ -381,6 +388,9 @@ def _pixels(like, count, taps_h, taps_w, x, x_pixel, down, along, w, w_taps, cg,
 @kernel
 def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw, db):
     """dw (R, S, C/groups, K), db (K,) from x (N, H, W, C) and dz (N, P, Q, K)."""
+    if is_pointwise(x.shape, dw.shape, dz.shape, stride, padding, groups):
+        run(pointwise_weight_gradient, 1, 0, (x, dz, scratch, dw, db))
+        return
     k = dz.shape[3]
     parts, step, at = min(x.shape[0], CHUNKS), dw.size + k, 0
     work = dz.size * dw.size // k // 16

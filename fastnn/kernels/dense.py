@@ -52,7 +52,7 @@ HIGH, SHORT, NARROW = 512, 256, 512
 LONG, SMALL = 1024, 4096  # samples from which, and weights up to which, the weight gradient is summed in parts
 
 
-def dense_scratch_size(n, c, k):
+def dense_scratch_size(n: int, c: int, k: int) -> int:
     """Return the number of elements that all three products want as scratch."""
     if is_strassen.py_func(n, c, k):
         products = (n, k, c, False), (c, k, n, True), (n, c, k, False)
