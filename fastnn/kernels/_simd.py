@@ -104,7 +104,7 @@ def _emit_tile(emit: Emitter, rows: int, vectors: int, masked: bool, arguments: 
         apart = builder.icmp_signed("!=", a_k, const(emit.bytes))
         ask = builder.select(apart, builder.add(arguments["a"], builder.mul(a_k, const(AHEAD))), ask)
         ask_step = builder.select(apart, a_k, ask_step)
-    apart = {steps: builder.mul(a_row, const(steps)) if steps else None for steps, _ in REACH}
+    distances = {steps: builder.mul(a_row, const(steps)) if steps else None for steps, _ in REACH}
     next_base = builder.mul(a_row, const(len(REACH)))
     first = [emit.splat(0.0)] * len(grid)
     entry = builder.block
@@ -135,7 +135,7 @@ def _emit_tile(emit: Emitter, rows: int, vectors: int, masked: bool, arguments: 
     new, bases = [], [a, builder.add(a, next_base)]
     for i in range(rows):
         (steps, scale), base = REACH[i % len(REACH)], bases[i // len(REACH)]
-        new += emit.multiply(base, apart[steps], scale, b_vectors, acc[i * vectors : (i + 1) * vectors])
+        new += emit.multiply(base, distances[steps], scale, b_vectors, acc[i * vectors : (i + 1) * vectors])
     k_next = builder.add(k, const(1))
     nexts = [k_next, builder.add(a, a_k), builder.add(b, b_row), *new]
     for phi, value in zip([k, a, b, *acc], nexts, strict=True):
