@@ -24,6 +24,7 @@ import numpy as np
 from ._jit import exact, kernel
 from ._math import BLOCK, CHUNK, exp, expm1, log, log1p_unit, normal, sigmoid, stack_block, tanh, typed
 from ._parallel import run
+from ._rows import maximum, total
 
 IDENTITY = 0
 RELU = 1
@@ -262,24 +263,6 @@ def exponentials(x, first, last, y):
     flat = y[first:last].reshape(-1)  # in one loop, so that short rows fill the vectors too
     for i in range(flat.size):
         flat[i] = exp(flat[i])
-
-
-@kernel
-def maximum(row):
-    """The largest element of row; NaN may be passed over."""
-    top = row[0]
-    for c in range(1, row.size):
-        top = row[c] if row[c] > top else top
-    return top
-
-
-@kernel
-def total(row):
-    """The sum of row."""
-    result = typed(row[0], 0.0)
-    for c in range(row.size):
-        result += row[c]
-    return result
 
 
 @kernel

@@ -12,9 +12,10 @@ from __future__ import annotations
 from ._emitter import MAX_ROWS
 from ._epilogue import activate
 from ._jit import kernel
-from ._lanes import LANES, add, load, multiply_add, spread, totals
+from ._lanes import LANES, load, multiply_add, spread, totals
 from ._memory import address, one, stack, transpose
 from ._parallel import run
+from ._rows import total
 from ._simd import ACCUMULATE, gemm
 from .activation import RELU
 
@@ -184,15 +185,9 @@ def few_sums(x, dz, i0, i1, first, last, to):
 
 @kernel
 def column_sums(dz, first, last, db):
-    """db (K,) = sum of the rows first..last-1 of dz (N, K), those of single elements in four vectors."""
+    """db (K,) = sum of the rows first..last-1 of dz (N, K), single elements by vectors."""
     k = db.size
     if k > 1:
         gemm(dz, 1, k, 1, last - first, one(dz), 0, 0, 0, address(dz, first * k), 0, k, address(db, 0), k, 0, 0)
         return
-    s0 = s1 = s2 = s3 = spread(dz, 0.0)
-    for i in range(first, last, 4 * LANES):
-        left = last - i
-        s0, s1 = add(s0, load(dz, i, left)), add(s1, load(dz, i + LANES, left - LANES))
-        s2, s3 = add(s2, load(dz, i + 2 * LANES, left - 2 * LANES)), add(s3, load(dz, i + 3 * LANES, left - 3 * LANES))
-    sums = totals(s0, s1, s2, s3)
-    db[0] = (sums[0] + sums[1]) + (sums[2] + sums[3])
+    db[0] = total(dz.reshape(-1)[first:last])

@@ -22,7 +22,8 @@ import numpy as np
 from ._jit import kernel
 from ._math import CHUNK, exp, log, log1p_unit, sigmoid, typed
 from ._parallel import run
-from .activation import exponentials, maximum, minus_log, total
+from ._rows import maximum, total
+from .activation import exponentials, minus_log
 
 _COST = 8  # of an exponential, in elements moved
 
