@@ -2,7 +2,7 @@
 
 Each of the three products is C = A @ B with some strides, cut into chunks of C. Small ones run the register tile on the
 operands as they lie; large ones first copy blocks of A and B into buffers that stay in the caches (_packing.py), and
-those with three large dimensions take fewer multiplications (strassen.py).
+those with three large dimensions take fewer multiplications (strassen.py). Few outputs, inputs or samples: few.py.
 """
 # mypy: disable-error-code="no-untyped-def"
 

@@ -131,7 +131,9 @@ class SoftmaxCase:
 
 SOFTMAX_EXAMPLES = [
     SoftmaxCase(*shape, spread=spread, offset=offset, dtype=dtype)
-    for shape, spread, offset in [((1, 1), 1, 0), ((3, 10), 1, 1e4), ((7, 33), 300, -5), ((33, 2), 1e-3, 0)]
+    for shape, spread, offset in [
+        ((1, 1), 1, 0), ((3, 10), 1, 1e4), ((7, 33), 300, -5), ((33, 2), 1e-3, 0), ((3, 150), 2, -40),
+    ]  # fmt: skip
     for dtype in FLOATS
 ]
 

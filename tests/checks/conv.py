@@ -153,6 +153,13 @@ COPY_EXAMPLES = [
     Conv2DCase(1, (45, 60), 36, 40, (2, 2), dilation=(40, 40)),  # windows larger than a block
     Conv2DCase(3, (12, 12), 80, 96, (3, 3), stride=(2, 2), padding=(1, 1), after=(1, 1), groups=2),
 ]
+# 1x1 of stride 1, dense layers of pixels: few outputs by rows, with and without a transposed copy; sums in parts
+POINTWISE_EXAMPLES = [
+    Conv2DCase(2, (5, 7), 130, 3, (1, 1), activation=1),
+    Conv2DCase(3, (4, 4), 70, 1, (1, 1), activation=9),
+    Conv2DCase(9, (12, 11), 33, 20, (1, 1)),
+    Conv2DCase(2, (6, 5), 20, 35, (1, 1), bias=False),
+]
 # Images a multiple of 2 KB apart as rows of a product: copied away from each other; all rows or some, dilation, groups
 NEAR_EXAMPLES = [
     Conv2DCase(14, (8, 8), 8, 40, (5, 5), padding=(2, 2), after=(2, 2), activation=2),
@@ -171,7 +178,8 @@ LANEWISE_EXAMPLES = [
 ]
 CONV2D_EXAMPLES = [
     replace(case, dtype=dtype)
-    for case in _PLAIN_EXAMPLES + SWEPT_EXAMPLES + WINOGRAD_EXAMPLES + COPY_EXAMPLES + NEAR_EXAMPLES + LANEWISE_EXAMPLES
+    for case in _PLAIN_EXAMPLES + SWEPT_EXAMPLES + WINOGRAD_EXAMPLES + COPY_EXAMPLES + POINTWISE_EXAMPLES
+    + NEAR_EXAMPLES + LANEWISE_EXAMPLES
     for dtype in FLOATS
 ]
 

@@ -38,6 +38,7 @@ CROSS_ENTROPY_EXAMPLES = [
         ((5, 33), True, 0.1, 1.0),
         ((3, 2), True, 0.0, 1e3),
         ((17, 7), False, 1.0, 1.0),
+        ((4, 150), True, 0.0, 3.0),
     ]
     for dtype in FLOATS
 ]
