@@ -9,6 +9,8 @@ from checks.memory import guarded_end, guarded_start
 from hypothesis import given
 
 from fastnn import kernels, reference
+from fastnn.kernels._features import HAS_FAR_CACHES
+from fastnn.kernels.packed import is_packed_product
 from fastnn.kernels.strassen import is_strassen
 
 
@@ -36,6 +38,8 @@ def test_gradients(case):
         (130, 1500, 530),  # packed blocks of w, columns over
         (300, 1500, 530),  # the same in several blocks of rows
         (1500, 270, 530),  # packed blocks in the weight gradient
+        (385, 701, 600),  # one row, one column over in all three products
+        (400, 129, 700),  # few columns of dx
         (300, 70, 513),  # two blocks of rows, one column over
         (65, 785, 256),  # rows of dz in few sets of the cache, x where it lies
         (65, 640, 256),  # the same, rows of x too
@@ -63,7 +67,9 @@ JUST_STRASSEN = 1477, 1477, 1477  # all odd
     ],
 )
 def test_strassen_shapes(shape, activation, dtype, place):
-    assert is_strassen.py_func(*shape)
+    """Where caches are far, these are packed products."""
+    assert is_strassen.py_func(*shape) != HAS_FAR_CACHES
+    assert is_packed_product.py_func(*shape, True) == HAS_FAR_CACHES
     dense.check_dense(kernels, dense.DenseCase(*shape, activation=activation, dtype=dtype), place, reference)
 
 
@@ -92,7 +98,7 @@ def test_strassen_error():
 )
 def test_other_shapes_are_direct(shape):
     assert not is_strassen.py_func(*shape)
-    assert kernels.dense_scratch_size(*shape) == 0
+    assert HAS_FAR_CACHES or kernels.dense_scratch_size(*shape) == 0
 
 
 def threaded_outputs():

@@ -280,14 +280,15 @@ def calibrate() -> Machine:
 
 
 def _dense(n: int, c: int, k: int, seconds: Callable[[Callable[[], object]], float]) -> dict[str, float]:
-    """FLOP per second of the three passes of a dense layer of few products, which want no scratch memory."""
+    """FLOP per second of the three passes of a dense layer."""
     rng = np.random.default_rng(0)
     x, w, dy = (rng.standard_normal(shape, np.float32) for shape in ((n, c), (c, k), (n, k)))
     y, dw, dx, none = np.empty_like(dy), np.empty_like(w), np.empty_like(x), np.empty(0, np.float32)
+    scratch = np.empty(kernels.dense_scratch_size(n, c, k), np.float32)
     calls: dict[str, Callable[[], object]] = {
-        "dense_forward": lambda: kernels.dense_forward(x, w, none, 0, 0.0, none, y),
-        "dense_weight_gradient": lambda: kernels.dense_weight_gradient(x, dy, none, dw, none),
-        "dense_input_gradient": lambda: kernels.dense_input_gradient(dy, w, x[:0], none, dx),
+        "dense_forward": lambda: kernels.dense_forward(x, w, none, 0, 0.0, scratch, y),
+        "dense_weight_gradient": lambda: kernels.dense_weight_gradient(x, dy, scratch, dw, none),
+        "dense_input_gradient": lambda: kernels.dense_input_gradient(dy, w, x[:0], scratch, dx),
     }
     return {name: 2.0 * n * c * k / seconds(call) for name, call in calls.items()}
 

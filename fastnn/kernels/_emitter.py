@@ -105,9 +105,13 @@ class Emitter:
             self._intrinsic(f"llvm.fmuladd.{self.suffix}", self.vector, [self.vector] * 3), [a, b, c]
         )
 
-    def multiply(self, base: Any, step: Any, scale: int, vectors: list[Any], sums: list[Any]) -> list[Any]:
-        """Emit for each of the vectors sum + a * vector, a the element `scale` steps (None: no step) after the base.
+    def multiply(
+        self, base: Any, step: Any, scale: int, vectors: list[Any], sums: list[Any], operand: bool = False
+    ) -> list[Any]:
+        """Emit for each of the vectors sum + a * vector, a the element `scale` steps after the base.
 
+        step: a register, None for the base itself, or a constant number of bytes. operand: `a` is an operand of each
+        multiply-add, not loaded into a register before (AVX-512 only).
         As text for the assembler where CPU and registers allow: LLVM takes an instruction more for each such address,
         64 instead of 52 for the 28 multiply-adds of AVX-512's tile. An Emerald Rapids core whose other thread works is
         1.03 to 1.09 times as fast for it, AVX2's tile 1.02 to 1.11 times.
@@ -119,14 +123,18 @@ class Emitter:
             return [self.fma(a, vector, total) for vector, total in zip(vectors, sums, strict=True)]
         llvm.initialize_native_asmparser()
         # Operands by number: the new sums, a register for a, the vectors, the base, the step; and the old sums in place
-        n, float_ = len(vectors), "s" if self.bytes == 4 else "d"
-        place = f"(${2 * n + 1})" if step is None else f"(${2 * n + 1},${2 * n + 2},{scale})"
+        n, float_, loads = len(vectors), "s" if self.bytes == 4 else "d", int(not operand)
+        steps = [] if step is None or isinstance(step, int) else [step]
+        place = f"{step * scale if isinstance(step, int) else ''}(${2 * n + loads}"
+        place += f",${2 * n + loads + 1},{scale})" if steps else ")"
+        lines = [f"vbroadcasts{float_} {place}, ${n}"] if loads else []
+        a = f"{place}{{1to{self.lanes}}}" if operand else f"${n}"
         fma = "vdpbf16ps" if self.pairs else f"vfmadd231p{float_}"
-        lines = [f"vbroadcasts{float_} {place}, ${n}", *(f"{fma} ${n}, ${n + 1 + j}, ${j}" for j in range(n))]
-        arguments = [*vectors, base, *([] if step is None else [step]), *sums]
+        lines += [f"{fma} {a}, ${n + loads + j}, ${j}" for j in range(n)]
+        arguments = [*vectors, base, *steps, *sums]
         register = "v" if MASKED_ONLY else "x"
-        constraints = [f"={register}"] * n + [f"=&{register}"] + [register] * n + ["r"] * (len(arguments) - 2 * n)
-        result = ir.LiteralStructType([self.vector] * (n + 1))
+        constraints = [f"={register}"] * n + [f"=&{register}"] * loads + [register] * n + ["r"] * (1 + len(steps))
+        result = ir.LiteralStructType([self.vector] * (n + loads))
         function = ir.FunctionType(result, [argument.type for argument in arguments])
         text = ir.InlineAsm(function, "\n".join(lines), ",".join([*constraints, *map(str, range(n))]))
         found = self.builder.call(text, arguments, attrs=("readonly", "nounwind"))

@@ -30,6 +30,7 @@ from .dense import dense_scratch_size as full_dense_scratch_size
 from .dense import dense_weight_gradient as full_dense_weight_gradient
 from .dense import input_product, product
 from .few import column_sums
+from .packed import packed_scratch_size
 from .tiled import (
     tiled_dense_forward,
     tiled_dense_input_gradient,
@@ -50,7 +51,9 @@ def dense_scratch_size(n: int, c: int, k: int) -> int:
         return full_dense_scratch_size(n, c, k)
     if HAS_AMX:
         return tiled_dense_scratch_size(n, c, k)
-    return max(_half(n) * (c + k), _half(c) * (n + k), _half(k) * (n + c)) + LINE
+    pairs = max(_half(n) * (c + k), _half(c) * (n + k), _half(k) * (n + c))
+    products = (n, k, _half(c), False), (c, k, _half(n), False), (n, c, _half(k), True)
+    return pairs + 2 * LINE + max(packed_scratch_size(*product) for product in products)
 
 
 def _half(count: int) -> int:
@@ -86,7 +89,7 @@ def dense_forward(x, w, b, activation, alpha, scratch, y):
     of_w = pairs_in(scratch, _whole(n * half), (half, k))
     _pair((n, half, c - half), address(x, 0), of_x, (1, half * k, (c - half) * k), address(w, 0), of_w)
     product(of_x, n, k, half, address(of_x, 0), half, 1, address(of_w, 0), k, 1, address(y, 0),
-            address(b, 0) if b.size > 0 else 0, activation, alpha, 0)  # fmt: skip
+            address(b, 0) if b.size > 0 else 0, activation, alpha, 0, _behind(scratch, of_x, of_w))  # fmt: skip
 
 
 @kernel
@@ -103,7 +106,8 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
     of_x = pairs_in(scratch, 0, (half, c))
     of_dz = pairs_in(scratch, _whole(half * c), (half, k))
     _pair((1, half * c, (n - half) * c), address(x, 0), of_x, (1, half * k, (n - half) * k), address(dz, 0), of_dz)
-    product(of_x, c, k, half, address(of_x, 0), 1, c, address(of_dz, 0), k, 1, address(dw, 0), 0, 0, 0.0, 0)
+    product(of_x, c, k, half, address(of_x, 0), 1, c, address(of_dz, 0), k, 1, address(dw, 0), 0, 0, 0.0, 0,
+            _behind(scratch, of_x, of_dz))  # fmt: skip
     if db.size > 0:
         column_sums(dz, 0, n, db)
 
@@ -122,7 +126,7 @@ def dense_input_gradient(dz, w, relu, scratch, dx):
     of_dz = pairs_in(scratch, 0, (n, half))
     of_w = pairs_in(scratch, _whole(n * half), (c, half))
     _pair((n, half, k - half), address(dz, 0), of_dz, (c, half, k - half), address(w, 0), of_w)
-    input_product(of_dz, of_w, relu, dx)
+    input_product(of_dz, of_w, relu, dx, _behind(scratch, of_dz, of_w))
 
 
 def conv2d_scratch_size(
@@ -243,6 +247,12 @@ def conv2d_weight_gradient(x, dz, stride, padding, dilation, groups, scratch, dw
         run(direct_weight_chunk, parts * blocks, dz.size * dw.size // k // 16,
             (parts, of_x, of_dz, stride, padding, dilation, groups, scratch[at:], dw))  # fmt: skip
     run(sum_chunk, CHUNKS, dw.size * parts, (parts, step, scratch[at:], dw.reshape(-1), db))
+
+
+@kernel
+def _behind(scratch, first, second):
+    """Return the address of the scratch memory behind two copies."""
+    return address(scratch, _whole(first.size) + _whole(second.size))
 
 
 @kernel

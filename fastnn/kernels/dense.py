@@ -29,6 +29,7 @@ from .few import (
     is_row_product,
     row_input_gradient,
 )  # fmt: skip
+from .packed import is_packed_product, packed_product, packed_scratch_size
 from .strassen import is_strassen, strassen, strassen_scratch_size
 
 CHUNKS = 8  # wanted at least, for the thread pool
@@ -43,9 +44,8 @@ PARTIALS = PARTS * PARTIAL
 HEAVY = 256 << 10  # bytes of weights from which a thread has its own rows of them in the input gradient
 FLIPPED_ROWS = 128
 FLIPPED, FLIPPED_B = FLIPPED_ROWS * PANEL, DEPTH * PANEL
-# Where caches are far: rows from which a weight gradient has CHUNKS of them, and bytes of B from which it is copied in
-# weight gradients and in the other products.
-TALL, FAR_WEIGHTS, FAR = 512, 1 << 20, (2 << 20) + 1
+# Where caches are far: rows from which a weight gradient has CHUNKS of them.
+TALL = 512
 # Where panels are small: rows of a forward chunk, so that A comes from memory once ((10,000, 784, 256) 1.10 times as
 # fast), bytes of a row of dz up to which the input gradient goes through copies, and of B that is not copied.
 HIGH, SHORT, NARROW = 512, 256, 512
@@ -59,7 +59,9 @@ def dense_scratch_size(n: int, c: int, k: int) -> int:
         return max(strassen_scratch_size(*product) for product in products)
     if in_parts.py_func(n, c, k):
         return (c + 1) * k * CHUNKS
-    return c * k if k > 1 and has_few_outputs.py_func(n, c, k) else 0
+    turned_weights = c * k if k > 1 and has_few_outputs.py_func(n, c, k) else 0
+    products = (n, k, c, False), (c, k, n, False), (n, c, k, True)
+    return max(turned_weights, *(packed_scratch_size(*product) for product in products))
 
 
 @kernel
@@ -87,7 +89,8 @@ def dense_forward(x, w, b, activation, alpha, scratch, y):
     if is_strassen(m, n, k):
         run(strassen, 1, 0, (x, False, w, False, b, activation, alpha, scratch, y, b[:0]))
     else:
-        product(x, m, n, k, address(x, 0), k, 1, address(w, 0), n, 1, address(y, 0), bias, activation, alpha, 0)
+        product(x, m, n, k, address(x, 0), k, 1, address(w, 0), n, 1, address(y, 0), bias, activation, alpha, 0,
+                address(scratch, 0))  # fmt: skip
 
 
 @kernel
@@ -140,7 +143,7 @@ def dense_weight_gradient(x, dz, scratch, dw, db):
         run(strassen, 1, 0, (x, True, dz, False, db[:0], IDENTITY, 0.0, scratch, dw, db))
     else:
         product(x, c, k, n, address(x, 0), 1, c, address(dz, 0), k, 1, address(dw, 0), 0, 0, 0.0,
-                address(db, 0) if db.size > 0 else 0)  # fmt: skip
+                address(db, 0) if db.size > 0 else 0, address(scratch, 0))  # fmt: skip
 
 
 @kernel
@@ -154,15 +157,15 @@ def dense_input_gradient(dz, w, relu, scratch, dx):
         run(strassen, 1, 0, (dz, False, w, True, scratch[:0], IDENTITY, 0.0, scratch, dx, scratch[:0]))
         slope(relu, dx)
     else:
-        input_product(dz, w, relu, dx)
+        input_product(dz, w, relu, dx, address(scratch, 0))
 
 
 @kernel
-def input_product(dz, w, relu, dx):
-    """dx = dz @ w.T, of floats or of pairs; relu: see `dense_input_gradient`."""
+def input_product(dz, w, relu, dx, scratch):
+    """dx = dz @ w.T, of floats or of pairs; relu: see `dense_input_gradient`; scratch: as that of `product`."""
     (m, n), c = dz.shape, w.shape[0]
-    if n * dz.itemsize > WIDE and m >= 64:
-        product(dz, m, c, n, address(dz, 0), n, 1, address(w, 0), 1, n, address(dx, 0), 0, 0, 0.0, 0)
+    if n * dz.itemsize > WIDE and m >= 64 or is_packed_product(m, c, n, True):
+        product(dz, m, c, n, address(dz, 0), n, 1, address(w, 0), 1, n, address(dx, 0), 0, 0, 0.0, 0, scratch)
         slope(relu, dx)
     elif SMALL_PANEL and m >= 2 * FLIPPED_ROWS and n * dz.itemsize <= SHORT:
         panels = (c * dz.itemsize + PANEL - 1) // PANEL
@@ -187,13 +190,19 @@ def slope(relu, dx):
 
 
 @kernel
-def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alpha, sums):
+def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alpha, sums, scratch):
     """C (m, n) = f(A @ B + bias) in chunks, and with `sums`, not 0, the sums (n,) over the rows of B, whose b_n is 1.
 
-    a, b, c, bias, sums: addresses; strides in elements; b_k or b_n is 1.
+    a, b, c, bias, sums: addresses; strides in elements; b_k or b_n is 1. scratch: the address of memory for packed
+    products.
     """
     size = like.itemsize
     narrow = _is_narrow(m, n, k, a_k, size)
+    if not narrow and is_packed_product(m, n, k, b_n != 1):
+        run(packed_product, 1, 0,
+            (like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, n, bias, tile_flags(activation), activation, alpha, sums,
+             scratch))  # fmt: skip
+        return
     packed, near = not narrow and _is_packed(m, n, k, a_k, b_n, size), narrow or _shares_sets(m, a_row, a_k, size)
     row_blocks, column_blocks = _cut(m, n, k, a_k, size, packed, near)
     run(_product_chunk, row_blocks * column_blocks, _work(m, n, k, size),
@@ -217,7 +226,7 @@ def _cut(m, n, k, a_k, size, packed, near):
         row_blocks = max(row_blocks, min(PARTS // panels, m // (4 * MAX_ROWS)))
     if packed:
         row_blocks = max(2, CHUNKS // panels) if m * size >= ROWS else 1
-        if a_k != 1 and (HAS_FAR_CACHES or SMALL_PANEL and m >= 2 * n):
+        if a_k != 1 and SMALL_PANEL and m >= 2 * n:
             row_blocks = PARTS  # A, which is transposed for each block of columns, is the larger one
         elif SMALL_PANEL and a_k == 1:
             row_blocks = max(row_blocks, min(2 * CHUNKS, m // HIGH))
@@ -257,7 +266,7 @@ def _is_packed(m, n, k, a_k, b_n, size):
             k * n * size > 256 << 10 and m >= 128 or evicting and k * n * size >= 32 << 10 and m >= 512
         )
     if HAS_FAR_CACHES:
-        return b_n != 1 or m >= 128 and k * n * size >= (FAR if a_k == 1 else FAR_WEIGHTS)
+        return b_n != 1  # else it is a packed product
     return b_n != 1 or (m >= 16 and k * n * size > (3 << 20 if a_k == 1 else 15 << 18))
 
 

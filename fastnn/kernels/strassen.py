@@ -37,6 +37,7 @@ infinite input makes NaN of results in other rows and columns than its own.
 from __future__ import annotations
 
 from ._epilogue import activate, tile_flags
+from ._features import HAS_FAR_CACHES
 from ._jit import kernel
 from ._lanes import LANES, add, load, multiply, multiply_add, spread, store, where_positive
 from ._memory import address, one, stack_array, transpose
@@ -63,8 +64,8 @@ def strassen_scratch_size(m: int, n: int, k: int, across: bool) -> int:
 
 @kernel
 def is_strassen(m, n, k):
-    """Return whether these products pay."""
-    return m >= LEAST_SIDE and n >= LEAST_SIDE and k >= LEAST_SIDE and m * n * k >= LEAST
+    """Return whether these products pay: not where caches are far, see packed.py."""
+    return not HAS_FAR_CACHES and m >= LEAST_SIDE and n >= LEAST_SIDE and k >= LEAST_SIDE and m * n * k >= LEAST
 
 
 @kernel
