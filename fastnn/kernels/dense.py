@@ -280,7 +280,7 @@ def _is_narrow(m, n, k, a_k, size):
     """
     if HAS_FAR_CACHES:
         wide = m * size >= 2 * ROWS and n * size >= ROWS
-        return a_k != 1 and n * size <= 2 * ROWS and (k >= LONG or k >= 64 and wide)
+        return a_k != 1 and n * size <= ROWS and (k >= LONG or k >= 64 and wide)
     return SMALL_PANEL and a_k != 1 and n * size <= NARROW and n * size % ALIASED == 0 and k >= DEPTH
 
 

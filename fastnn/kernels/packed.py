@@ -27,7 +27,7 @@ def is_packed_product(m, n, k, turned):
     """Return whether C (m, n) with k terms is worth the copies; turned: the terms of a column of B lie together."""
     if turned:
         return HAS_FAR_CACHES and m >= 384 and n >= 128 and k >= 64 and m * n * k >= 1 << 24
-    return HAS_FAR_CACHES and m >= 128 and k * n > 5 << 16
+    return HAS_FAR_CACHES and m >= 128 and k * n >= 15 << 14
 
 
 @kernel
