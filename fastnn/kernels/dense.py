@@ -200,8 +200,7 @@ def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alph
     narrow = _is_narrow(m, n, k, a_k, size)
     if not narrow and is_packed_product(m, n, k, b_n != 1):
         run(packed_product, 1, 0,
-            (like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, n, bias, tile_flags(activation), activation, alpha, sums,
-             scratch))  # fmt: skip
+            (like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alpha, sums, scratch))  # fmt: skip
         return
     packed, near = not narrow and _is_packed(m, n, k, a_k, b_n, size), narrow or _shares_sets(m, a_row, a_k, size)
     row_blocks, column_blocks = _cut(m, n, k, a_k, size, packed, near)
@@ -256,7 +255,6 @@ def _is_packed(m, n, k, a_k, b_n, size):
     AVX2, 1 thread of 103: forward (128, 784, 256) 80, 85; (256, 784, 256) 67, 82; (512, 512, 512) 59, 83; weight
     gradient (1024, 784, 256) 50, 76; (512, 512, 512) 46, 82. Lines of B are half as long there.
     With a smaller B: (64, 784, 256) 70, 85; (96, 512, 512) 61, 84; (128, 1024, 256) 60, 82; (32, 784, 256) is a draw.
-    Emerald Rapids, 2 threads, shares of the peak: forward (512, 512, 512) 93, 82; (1000, 1000, 1000) 99, 105.
     Zen 3, shares of the peak: forward (256, 256, 256) 92, 77; (1024, 784, 256) 76, 87; weight gradient (128, 784, 256)
     87, 99; (32, 784, 256), within a step, 70, 80.
     """
@@ -266,7 +264,7 @@ def _is_packed(m, n, k, a_k, b_n, size):
             k * n * size > 256 << 10 and m >= 128 or evicting and k * n * size >= 32 << 10 and m >= 512
         )
     if HAS_FAR_CACHES:
-        return b_n != 1  # else it is a packed product
+        return b_n != 1  # otherwise large ones are packed products
     return b_n != 1 or (m >= 16 and k * n * size > (3 << 20 if a_k == 1 else 15 << 18))
 
 
