@@ -26,10 +26,10 @@ TILES, PANELS = 72, 8  # of A and B in a chunk at most: L2 holds the panels
 def is_packed_product(m, n, k, turned):
     """Return whether C (m, n) with k terms is worth the copies; turned: the terms of a column of B lie together.
 
-    Emerald Rapids, one thread, times as fast as the other ways; turned: (4000, 128, 256) 1.3, (1000, 100, 1000) 1.4,
-    (1024, 256, 784) 1.03 to 1.15, (300, 500, 784) 1.03, (256, 256, 784) 0.94, (1000, 500, 64) 0.8. Otherwise: weight
-    gradient (500, 500, 2000) 1.2, (500, 500, 500) 1.08, (256, 784, 256) 0.89; forward (500, 500, 500) 1.13 while the
-    core's other thread works, (512, 512, 512) 0.91 while it rests, (1024, 784, 256) 0.81.
+    Emerald Rapids, one thread, times as fast as the other ways, by (m, n, k); turned: (4000, 256, 128) 1.3, (1000,
+    1000, 100) 1.4, (1024, 784, 256) 1.03 to 1.15, (300, 784, 500) 1.03, (256, 784, 256) 0.94, (1000, 64, 500) 0.8.
+    Weight gradients (500, 500, 2000) 1.2, (500, 500, 500) 1.08, (784, 256, 256) 0.89; forward (500, 500, 500) 1.13
+    while the core's other thread works, (512, 512, 512) 0.91 while it rests, (1024, 256, 784) 0.81.
     """
     if turned:
         return HAS_FAR_CACHES and m >= 384 and n >= 128 and k >= 64 and m * n * k >= 1 << 24
