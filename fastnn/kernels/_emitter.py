@@ -118,6 +118,7 @@ class Emitter:
         """
         if not HAS_FMA or MAX_ACCUMULATORS + len(vectors) >= REGISTERS:
             if step is not None:
+                step = self.const(step) if isinstance(step, int) else step
                 base = self.builder.add(base, self.builder.mul(step, self.const(scale)))
             a = self.broadcast(base)
             return [self.fma(a, vector, total) for vector, total in zip(vectors, sums, strict=True)]
