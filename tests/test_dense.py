@@ -40,6 +40,8 @@ def test_gradients(case):
         (1500, 270, 530),  # packed blocks in the weight gradient
         (385, 701, 600),  # one row, one column over in all three products
         (400, 129, 700),  # few columns of dx
+        (129, 4100, 130),  # few outputs of a large layer
+        (129, 20000, 30),  # fewer
         (300, 70, 513),  # two blocks of rows, one column over
         (65, 785, 256),  # rows of dz in few sets of the cache, x where it lies
         (65, 640, 256),  # the same, rows of x too
@@ -69,7 +71,7 @@ JUST_STRASSEN = 1477, 1477, 1477  # all odd
 def test_strassen_shapes(shape, activation, dtype, place):
     """Where caches are far, these are packed products."""
     assert is_strassen.py_func(*shape) != HAS_FAR_CACHES
-    assert is_packed_product.py_func(*shape, True) == HAS_FAR_CACHES
+    assert is_packed_product.py_func(*shape, False, True) == HAS_FAR_CACHES
     dense.check_dense(kernels, dense.DenseCase(*shape, activation=activation, dtype=dtype), place, reference)
 
 

@@ -14,7 +14,7 @@ PANEL = VECTORS * VECTOR_BYTES  # bytes in one row of a panel of B, which is as 
 # rows of a block of A. CPUs with AVX-512 have 1 MB of L2 or more: 2048^3 at 98 GFLOP/s with 384 rows of 2 KB, 93 with
 # AVX2's sizes. Zen 4, 512 rows of 1.5 KB beside those 384, while neighbours are busy: 1024^3 forward 1.06, weight
 # gradient 1.02, input gradient 1.08 times as fast, 1500^3 1.08, 1.02, 1.02, 2048^3 1.05, 1.05, 1.03. C is read and
-# written less often. Far caches: not measured with 512.
+# written less often. Far caches: within the noise.
 if HAS_FAR_CACHES:
     DEPTH, COLUMNS, GROUP = 384, 2048, 56
 else:

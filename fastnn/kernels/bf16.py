@@ -52,7 +52,7 @@ def dense_scratch_size(n: int, c: int, k: int) -> int:
     if HAS_AMX:
         return tiled_dense_scratch_size(n, c, k)
     pairs = max(_half(n) * (c + k), _half(c) * (n + k), _half(k) * (n + c))
-    products = (n, k, _half(c), False), (c, k, _half(n), False), (n, c, _half(k), True)
+    products = (n, k, _half(c), False, False), (c, k, _half(n), True, False), (n, c, _half(k), False, True)
     return pairs + 2 * LINE + max(packed_scratch_size(*product) for product in products)
 
 

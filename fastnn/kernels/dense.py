@@ -1,8 +1,9 @@
 """Dense layers: y = f(x @ w + b) and its gradients.
 
 Each of the three products is C = A @ B with some strides, cut into chunks of C. Small ones run the register tile on the
-operands as they lie; large ones first copy blocks of A and B into buffers that stay in the caches (_packing.py), and
-those with three large dimensions take fewer multiplications (strassen.py). Few outputs, inputs or samples: few.py.
+operands as they lie; large ones first copy blocks of A and B into buffers that stay in the caches (_packing.py; where
+caches are far, all threads together: packed.py), and those with three large dimensions take fewer multiplications
+(strassen.py). Few outputs, inputs or samples: few.py.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -60,8 +61,8 @@ def dense_scratch_size(n: int, c: int, k: int) -> int:
     if in_parts.py_func(n, c, k):
         return (c + 1) * k * CHUNKS
     turned_weights = c * k if k > 1 and has_few_outputs.py_func(n, c, k) else 0
-    products = (n, k, c, False), (c, k, n, False), (n, c, k, True)
-    return max(turned_weights, *(packed_scratch_size(*product) for product in products))
+    copies = (n, k, c, False, False), (c, k, n, True, False), (n, c, k, False, True)
+    return max(turned_weights, *(packed_scratch_size(*product) for product in copies))
 
 
 @kernel
@@ -164,7 +165,7 @@ def dense_input_gradient(dz, w, relu, scratch, dx):
 def input_product(dz, w, relu, dx, scratch):
     """dx = dz @ w.T, of floats or of pairs; relu: see `dense_input_gradient`; scratch: as that of `product`."""
     (m, n), c = dz.shape, w.shape[0]
-    if n * dz.itemsize > WIDE and m >= 64 or is_packed_product(m, c, n, True):
+    if n * dz.itemsize > WIDE and m >= 64 or is_packed_product(m, c, n, False, True):
         product(dz, m, c, n, address(dz, 0), n, 1, address(w, 0), 1, n, address(dx, 0), 0, 0, 0.0, 0, scratch)
         slope(relu, dx)
     elif SMALL_PANEL and m >= 2 * FLIPPED_ROWS and n * dz.itemsize <= SHORT:
@@ -198,7 +199,7 @@ def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alph
     """
     size = like.itemsize
     narrow = _is_narrow(m, n, k, a_k, size)
-    if not narrow and is_packed_product(m, n, k, b_n != 1):
+    if not narrow and is_packed_product(m, n, k, a_k != 1, b_n != 1):
         run(packed_product, 1, 0,
             (like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alpha, sums, scratch))  # fmt: skip
         return
@@ -264,7 +265,7 @@ def _is_packed(m, n, k, a_k, b_n, size):
             k * n * size > 256 << 10 and m >= 128 or evicting and k * n * size >= 32 << 10 and m >= 512
         )
     if HAS_FAR_CACHES:
-        return b_n != 1  # otherwise large ones are packed products
+        return b_n != 1 or m >= 128 and k * n * size > 2 << 20  # few columns: others are packed products
     return b_n != 1 or (m >= 16 and k * n * size > (3 << 20 if a_k == 1 else 15 << 18))
 
 

@@ -23,17 +23,23 @@ TILES, PANELS = 72, 8  # of A and B in a chunk at most: L2 holds the panels
 
 
 @kernel
-def is_packed_product(m, n, k, turned):
-    """Return whether C (m, n) with k terms is worth the copies; turned: the terms of a column of B lie together.
+def is_packed_product(m, n, k, a_turned, b_turned):
+    """Return whether C (m, n) with k terms is worth the copies; turned: the terms of A are rows, those of B columns.
 
-    Emerald Rapids, one thread, times as fast as the other ways, by (m, n, k); turned: (4000, 256, 128) 1.3, (1000,
-    1000, 100) 1.4, (1024, 784, 256) 1.03 to 1.15, (300, 784, 500) 1.03, (256, 784, 256) 0.94, (1000, 64, 500) 0.8.
-    Weight gradients (500, 500, 2000) 1.2, (500, 500, 500) 1.08, (784, 256, 256) 0.89; forward (500, 500, 500) 1.13
-    while the core's other thread works, (512, 512, 512) 0.91 while it rests, (1024, 256, 784) 0.81.
+    Emerald Rapids, one thread, times as fast as the other ways, by (m, n, k). Input gradients, B turned: (4000, 256,
+    128) 1.3, (1000, 1000, 100) 1.4, (1024, 784, 256) 1.03 to 1.15, (300, 784, 500) 1.03, (256, 784, 256) 0.94, (1000,
+    64, 500) 0.8. Weight gradients, A turned: (500, 500, 2000) 1.2, (1000, 250, 1000) 1.3, (500, 500, 500) 1.08, (784,
+    256, 256) 0.89. Forward: (1000, 128, 8000) 1.15, (1000, 256, 4000) 1.15, (500, 500, 500) 1.13 while the core's other
+    thread works, (512, 512, 512) 0.91 while it rests; (1000, 400, 800) 0.88, (1000, 256, 1000) 0.9, (200, 10, 25000)
+    0.4.
     """
-    if turned:
-        return HAS_FAR_CACHES and m >= 384 and n >= 128 and k >= 64 and m * n * k >= 1 << 24
-    return HAS_FAR_CACHES and m >= 128 and k * n >= 15 << 14
+    if not HAS_FAR_CACHES:
+        return False
+    if b_turned:
+        return m >= 384 and n >= 128 and k >= 64 and m * n * k >= 1 << 24
+    if a_turned:
+        return m >= 128 and k * n >= 15 << 14
+    return m >= 128 and (n >= 448 and k * n >= 15 << 14 or n >= 128 and k * n > 1 << 19)
 
 
 @kernel
@@ -46,9 +52,9 @@ def _panels(n, size):
     return (n * size + PANEL - 1) // PANEL
 
 
-def packed_scratch_size(m: int, n: int, k: int, turned: bool) -> int:
+def packed_scratch_size(m: int, n: int, k: int, a_turned: bool, b_turned: bool) -> int:
     """Return the number of elements of the copies, 0 where there are none: of float32, enough for float64."""
-    if not is_packed_product.py_func(m, n, k, turned):
+    if not is_packed_product.py_func(m, n, k, a_turned, b_turned):
         return 0
     return int(min(k, DEPTH) * (m + _panels.py_func(n, 4) * PANEL // 4) + 2 * LINE)
 
