@@ -46,7 +46,8 @@ def test_gradients(case):
         (65, 785, 256),  # rows of dz in few sets of the cache, x where it lies
         (65, 640, 256),  # the same, rows of x too
         (700, 10, 600),  # more blocks of rows than panels
-        (129, 64, 65),  # transposed panels in the input gradient
+        (129, 64, 65),  # transposed panels in the input gradient; one column over in the weight gradient
+        (130, 300, 78),  # columns over in it, in two blocks of rows
         (127, 65, 300),  # flipped product, two blocks deep
         (1025, 9, 33),  # the weight gradient in parts
     ],

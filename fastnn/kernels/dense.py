@@ -22,10 +22,12 @@ from ._simd import ACCUMULATE, gemm
 from .activation import IDENTITY, RELU, activation_backward
 from .few import (
     column_sums,
+    few_columns,
     few_forward,
     few_sums,
     few_weight_gradient,
     few_work,
+    has_few_columns,
     has_few_outputs,
     is_row_product,
     row_input_gradient,
@@ -321,9 +323,13 @@ def _product_chunk(chunk, packed, near, like, m, n, k, row_blocks, column_blocks
         packed_block(packed, like, rows, columns, k, a, a_row, a_k, b, b_k, b_n, c, n, bias, tile_flags(activation))
     else:
         group = GROUP if _is_grouped(m, n, k, a_k, size) else rows
-        for i in range(0, rows, group):
-            gemm(like, min(group, rows - i), columns, 1, k, a + i * a_row * size, a_row, 0, a_k, b, 0, b_k,
+        few = columns % width if a_k != 1 and has_few_columns(rows, columns % width, k) else 0
+        many = columns - few
+        for i in range(0, rows if many > 0 else 0, group):
+            gemm(like, min(group, rows - i), many, 1, k, a + i * a_row * size, a_row, 0, a_k, b, 0, b_k,
                  c + i * n * size, n, bias, tile_flags(activation))  # fmt: skip
+        if few > 0:
+            few_columns(like, rows, few, k, a, a_k, b + many * size, b_k, c + many * size, n)
     if columns == n:
         activate(like, activation, alpha, c, rows * n)
         return
