@@ -3,20 +3,20 @@
 Each of the three products is C = A @ B with some strides, cut into chunks of C. Small ones run the register tile on the
 operands as they lie; large ones first copy blocks of A and B into buffers that stay in the caches (_packing.py; where
 caches are far, all threads together: packed.py), and those with three large dimensions take fewer multiplications
-(strassen.py). Few outputs, inputs or samples: few.py.
+(strassen.py). Few outputs, inputs or samples: few.py. How a product is cut, and what is copied: _cuts.py.
 """
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
 
+from ._cuts import CHUNKS, LONG, PARTS, cut, has_shared_sets, is_copied, is_grouped, is_narrow, product_work
 from ._emitter import MAX_ROWS
 from ._epilogue import activate, prepare, tile_flags
 from ._features import HAS_FAR_CACHES
 from ._jit import kernel
 from ._lanes import LANES, load, store, where_positive
-from ._memory import WAYS, address, one, stack, transpose
-from ._packing import ALIASED, COLUMNS, DEPTH, GROUP, PAGE, PANEL, SMALL_PANEL, packed_block
-from ._parallel import SMALL as SMALL_WORK
+from ._memory import address, one, stack, transpose
+from ._packing import DEPTH, GROUP, PANEL, SMALL_PANEL, packed_block
 from ._parallel import run
 from ._simd import ACCUMULATE, gemm
 from .activation import IDENTITY, RELU, activation_backward
@@ -35,24 +35,18 @@ from .few import (
 from .packed import is_packed_product, packed_product, packed_scratch_size
 from .strassen import is_strassen, strassen, strassen_scratch_size
 
-CHUNKS = 8  # wanted at least, for the thread pool
-ROWS = 1024  # bytes of one column of C in one direct chunk
-WIDE = 1792  # bytes of a row from which the rows of a tile or a panel evict each other from the caches
 # Samples up to which, and bytes of weights from which, forward cuts the inner sum into PARTS with outputs of their own,
 # at most PARTIAL bytes each. Where caches are far: (128, 784, 256) 172 us, not 163, but the update after it 26, not 70;
 # steps of 784-64-10 at batch 32 54 instead of 87, of LeNet-5 at 64 630 instead of 655.
-FEW, OWNED, PARTS = (128, 128 << 10, 4) if HAS_FAR_CACHES else (64, 256 << 10, 4)
+FEW, OWNED = (128, 128 << 10) if HAS_FAR_CACHES else (64, 256 << 10)
 PARTIAL = FEW << 10
 PARTIALS = PARTS * PARTIAL
 HEAVY = 256 << 10  # bytes of weights from which a thread has its own rows of them in the input gradient
 FLIPPED_ROWS = 128
 FLIPPED, FLIPPED_B = FLIPPED_ROWS * PANEL, DEPTH * PANEL
-# Where caches are far: rows from which a weight gradient has CHUNKS of them.
-TALL = 512
-# Where panels are small: rows of a forward chunk, so that A comes from memory once ((10,000, 784, 256) 1.10 times as
-# fast), bytes of a row of dz up to which the input gradient goes through copies, and of B that is not copied.
-HIGH, SHORT, NARROW = 512, 256, 512
-LONG, SMALL = 1024, 4096  # samples from which, and weights up to which, the weight gradient is summed in parts
+WIDE = 1792  # bytes of a row from which the rows of a tile or a panel evict each other from the caches
+SHORT = 256  # where panels are small: bytes of a row of dz up to which the input gradient goes through copies
+SMALL = 4096  # weights up to which the gradient from LONG samples on is summed in parts
 
 
 def dense_scratch_size(n: int, c: int, k: int) -> int:
@@ -174,15 +168,16 @@ def input_product(dz, w, relu, dx, scratch):
         panels = (c * dz.itemsize + PANEL - 1) // PANEL
         row_blocks = min(CHUNKS, m // FLIPPED_ROWS)  # and few column blocks: long rows of relu come faster from L3
         column_blocks = min(panels, (CHUNKS + row_blocks - 1) // row_blocks)
-        run(_packed_chunk, row_blocks * column_blocks, _work(m, n, c, dz.itemsize),
+        run(_packed_chunk, row_blocks * column_blocks, product_work(m, n, c, dz.itemsize),
             (dz, w, relu, row_blocks, column_blocks, dx))  # fmt: skip
     elif 64 <= m <= 128 and n <= DEPTH and c * dz.itemsize % (CHUNKS * PANEL) == 0 and w.size * dz.itemsize < HEAVY:
         panels = (c * dz.itemsize + PANEL - 1) // PANEL
-        run(_across_chunk, panels, _work(m, n, c, dz.itemsize), (dz, w, relu, dx))
+        run(_across_chunk, panels, product_work(m, n, c, dz.itemsize), (dz, w, relu, dx))
     else:
         panels = (m * dz.itemsize + PANEL - 1) // PANEL
         row_blocks = max(1, min((CHUNKS + panels - 1) // panels, c // 64))
-        run(_flipped_chunk, row_blocks * panels, _work(m, n, c, dz.itemsize), (dz, w, relu, row_blocks, panels, dx))
+        run(_flipped_chunk, row_blocks * panels, product_work(m, n, c, dz.itemsize),
+            (dz, w, relu, row_blocks, panels, dx))  # fmt: skip
 
 
 @kernel
@@ -200,107 +195,16 @@ def product(like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alph
     products.
     """
     size = like.itemsize
-    narrow = _is_narrow(m, n, k, a_k, size)
+    narrow = is_narrow(m, n, k, a_k, size)
     if not narrow and is_packed_product(m, n, k, a_k != 1, b_n != 1):
         run(packed_product, 1, 0,
             (like, m, n, k, a, a_row, a_k, b, b_k, b_n, c, bias, activation, alpha, sums, scratch))  # fmt: skip
         return
-    packed, near = not narrow and _is_packed(m, n, k, a_k, b_n, size), narrow or _shares_sets(m, a_row, a_k, size)
-    row_blocks, column_blocks = _cut(m, n, k, a_k, size, packed, near)
-    run(_product_chunk, row_blocks * column_blocks, _work(m, n, k, size),
+    packed, near = not narrow and is_copied(m, n, k, a_k, b_n, size), narrow or has_shared_sets(m, a_row, a_k, size)
+    row_blocks, column_blocks = cut(m, n, k, a_k, size, packed, near)
+    run(_product_chunk, row_blocks * column_blocks, product_work(m, n, k, size),
         (packed, near, like, m, n, k, row_blocks, column_blocks, a, a_row, a_k, b, b_k, b_n, c, bias, activation,
          alpha, sums))  # fmt: skip
-
-
-@kernel
-def _cut(m, n, k, a_k, size, packed, near):
-    """Return into how many blocks of rows and of columns to cut C; a_k is not 1 in weight gradients."""
-    panels = (n * size + PANEL - 1) // PANEL
-    if HAS_FAR_CACHES and a_k != 1 and not packed and _work(m, n, k, size) >= SMALL_WORK:
-        # Whole rows. Shares of the peak, and of half rows: (32, 784, 256) 74, 68; (512, 512, 512) 99, 94.
-        most = CHUNKS if m >= TALL or m * n * k >= 1 << 27 else PARTS
-        row_blocks = min(most, (m + MAX_ROWS - 1) // MAX_ROWS)
-        return row_blocks, min(panels, (PARTS + row_blocks - 1) // row_blocks)
-    row_blocks = (m * size + ROWS - 1) // ROWS
-    if row_blocks > CHUNKS or row_blocks == 3:  # as many for each thread: (600, 784, 512) 1.13 times as fast
-        row_blocks = (row_blocks + PARTS - 1) // PARTS * PARTS
-    if panels < PARTS:  # few columns: rows make the chunks
-        row_blocks = max(row_blocks, min(PARTS // panels, m // (4 * MAX_ROWS)))
-    if packed:
-        row_blocks = max(2, CHUNKS // panels) if m * size >= ROWS else 1
-        if a_k != 1 and SMALL_PANEL and m >= 2 * n:
-            row_blocks = PARTS  # A, which is transposed for each block of columns, is the larger one
-        elif SMALL_PANEL and a_k == 1:
-            row_blocks = max(row_blocks, min(2 * CHUNKS, m // HIGH))
-    elif near:
-        row_blocks = max(row_blocks, PARTS if a_k == 1 else CHUNKS)  # and few column blocks, each of which copies A
-    elif _is_grouped(m, n, k, a_k, size):
-        row_blocks = max(row_blocks, min(CHUNKS, (m + MAX_ROWS - 1) // MAX_ROWS))
-    column_blocks = min(panels, (CHUNKS + row_blocks - 1) // row_blocks)
-    if packed:  # A is copied again for every block of B
-        column_blocks = max(column_blocks, (panels * PANEL + COLUMNS - 1) // COLUMNS)
-    return row_blocks, column_blocks
-
-
-@kernel
-def _work(m, n, k, size):
-    """Return the work of a product for `run`: a narrow one takes as long as one with whole panels of B."""
-    return m * max(n, PANEL // size) * k // 16
-
-
-@kernel
-def _is_packed(m, n, k, a_k, b_n, size):
-    """Return whether copying blocks pays: where B lies across the tile's vectors, or does not fit into the L2s.
-
-    Best GFLOP/s direct and packed, 2 threads, AVX-512; forward (512, 512, 512) 227, 199; (777, 777, 777) 216, 195;
-    weight gradient (128, 784, 256) 220, 202; (1024, 784, 256) 223, 198; (960, 960, 960) 215, 196; (1300, 1300, 1300)
-    168, 194; (1000, 1000, 1000), several processes while neighbours are busy, 60 to 209, 139 to 199.
-    AVX2, 1 thread of 103: forward (128, 784, 256) 80, 85; (256, 784, 256) 67, 82; (512, 512, 512) 59, 83; weight
-    gradient (1024, 784, 256) 50, 76; (512, 512, 512) 46, 82. Lines of B are half as long there.
-    With a smaller B: (64, 784, 256) 70, 85; (96, 512, 512) 61, 84; (128, 1024, 256) 60, 82; (32, 784, 256) is a draw.
-    Zen 3, shares of the peak: forward (256, 256, 256) 92, 77; (1024, 784, 256) 76, 87; weight gradient (128, 784, 256)
-    87, 99; (32, 784, 256), within a step, 70, 80.
-    """
-    if SMALL_PANEL:
-        evicting = a_k != 1 and n * size % ALIASED == 0  # a weight gradient whose rows of B lie in few sets of L1
-        return b_n != 1 or (
-            k * n * size > 256 << 10 and m >= 128 or evicting and k * n * size >= 32 << 10 and m >= 512
-        )
-    if HAS_FAR_CACHES:
-        return b_n != 1 or m >= 128 and k * n * size > 2 << 20  # few columns: others are packed products
-    return b_n != 1 or (m >= 16 and k * n * size > (3 << 20 if a_k == 1 else 15 << 18))
-
-
-@kernel
-def _is_narrow(m, n, k, a_k, size):
-    """Return whether only A is copied in a weight gradient, since B is too narrow to pay for its copy.
-
-    AVX2, shares of the peak: (1024, 256, 128) 80, both copied 73; (1024, 128, 64) 68, 58, neither 62.
-    Emerald Rapids: (1024, 784, 256) 88, 83, 74; (4096, 128, 128) 71, 56, 53; within a step (128, 784, 64) 203 us,
-    neither 190.
-    """
-    if HAS_FAR_CACHES:
-        wide = m * size >= 2 * ROWS and n * size >= ROWS
-        return a_k != 1 and n * size <= ROWS and (k >= LONG or k >= 64 and wide)
-    return SMALL_PANEL and a_k != 1 and n * size <= NARROW and n * size % ALIASED == 0 and k >= DEPTH
-
-
-@kernel
-def _is_grouped(m, n, k, a_k, size):
-    """Return whether a direct weight gradient writes all columns of a few tiles' rows before it goes on to the next.
-
-    AVX-512: (8, 784, 256) 25 to 20 us, (32, 784, 256) 66 to 63; (128, 64, 64) 5.7 to 6.1, 65^3 7.3 to 7.8.
-    """
-    return a_k != 1 and n * size > 2 * PANEL and _work(m, n, k, size) >= SMALL_WORK
-
-
-@kernel
-def _shares_sets(m, a_row, a_k, size):
-    """Return whether the rows of a tile of A lie in one set of L1, which holds fewer of them.
-
-    AVX-512, one thread, forward: (128, 1024, 256) 101 GFLOP/s, 93 without copies of A; (512, 1024, 512) 97, 84.
-    """
-    return WAYS < MAX_ROWS and m >= 4 * MAX_ROWS and a_k == 1 and a_row * size % PAGE == 0
 
 
 @kernel
@@ -322,7 +226,7 @@ def _product_chunk(chunk, packed, near, like, m, n, k, row_blocks, column_blocks
     if packed or near:
         packed_block(packed, like, rows, columns, k, a, a_row, a_k, b, b_k, b_n, c, n, bias, tile_flags(activation))
     else:
-        group = GROUP if _is_grouped(m, n, k, a_k, size) else rows
+        group = GROUP if is_grouped(m, n, k, a_k, size) else rows
         few = columns % width if a_k != 1 and has_few_columns(rows, columns % width, k) else 0
         many = columns - few
         for i in range(0, rows if many > 0 else 0, group):
