@@ -55,6 +55,13 @@ class Inference(Recorded):
 
         self._repeat_batches = repeat_batches  # looked up once: an import takes as long as a small layer
 
+    def _rehearse(self) -> None:
+        model = self.model
+        assert model.input_shape is not None
+        model.eval()
+        x, out = (np.zeros((self.size, *shape), model.dtype) for shape in (model.input_shape, model.output_shape))
+        self._pass(x, out)
+
     def _pass(self, x: Array, out: Array) -> None:
         ops, y = operations(self.model.backend), self.model.pass_forward(x)
         if self._head is SoftmaxCrossEntropy:

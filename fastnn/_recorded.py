@@ -8,10 +8,13 @@ optimizers that are not fastnn's own.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
+from fastnn._ahead import helped
 from fastnn._backend import recording
 from fastnn._typing import Array
 from fastnn.layers import TABLE, Layer
@@ -35,7 +38,7 @@ _NO_SETTINGS = {
 }
 
 
-class Recorded:
+class Recorded(ABC):
     """Base class: the recording of one kind of work of a model, if there is one."""
 
     def __init__(self, model: Sequential) -> None:
@@ -64,7 +67,25 @@ class Recorded:
         from fastnn.kernels._tape import Tape
 
         tape = Tape()
-        return tape, recording(tape)
+        return tape, self._running_on(tape)
+
+    @contextmanager
+    def _running_on(self, tape: Any) -> Iterator[None]:
+        with recording(tape), helped(self):
+            yield
+
+    def draft(self) -> list[tuple[Any, tuple[Any, ...]]]:
+        """The operations of the work and their arguments, of which none was run: their arrays hold anything."""
+        from fastnn.kernels._tape import Draft
+
+        draft = Draft()
+        with recording(draft):
+            self._rehearse()
+        return [(operation, arguments) for operation, _, arguments in draft.kept]
+
+    @abstractmethod
+    def _rehearse(self) -> None:
+        """Go through the work once, on no data, where operations do nothing."""
 
     def _keep(self, tape: Any, live_arrays: Sequence[Array]) -> None:
         self._recording = tape.finish(live_arrays)

@@ -97,6 +97,11 @@ class Steps(Recorded):
             self._repeat, self._address_of = _tape.repeat, _tape.address_of  # looked up once: an import takes 0.7 us
         return loss, accuracy
 
+    def _rehearse(self) -> None:
+        number = 0 if self._shares is None else int(self._shares.end.argmax())
+        self.model.loss.total.fill(0)  # finite: the step goes on
+        self._step(np.zeros_like(self._x), np.zeros_like(self._y), self._in_order, number)
+
     def _step(self, x: Array, y: Array, rows: Array, number: int) -> tuple[float, float]:
         """Loss and accuracy of one step; what comes after the loss is done only when it is finite."""
         model, criterion = self.model, self.model.loss

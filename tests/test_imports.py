@@ -24,7 +24,7 @@ ROWS = (
     ("layers",),
     ("_fusion", "losses", "metrics", "_optimizer", "augment"),
     ("optimizers", "plots"),
-    ("_targets", "_network", "_summary", "callbacks"),
+    ("_targets", "_network", "_summary", "callbacks", "_ahead"),
     ("_recorded",),
     ("_step", "_inference"),
     ("model", "_batches"),

@@ -61,12 +61,16 @@ def _run(work: list[tuple[str, str]], jobs: int) -> Iterator[list[tuple[str, flo
     from multiprocessing import get_context
 
     # Spawned, because compiled code and threads do not survive a fork; ended at once by an error or Ctrl-C.
-    with get_context("spawn").Pool(min(jobs, len(work)), _ignore_interrupts) as pool:
+    with get_context("spawn").Pool(min(jobs, len(work)), _prepare) as pool:
         yield from pool.imap_unordered(_missing, work)
 
 
-def _ignore_interrupts() -> None:
+def _prepare() -> None:
+    """Prepare a worker."""
+    from fastnn._threads import set_num_threads
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    set_num_threads(1)  # and no helper: each core has a worker
 
 
 def _missing(piece: tuple[str, str]) -> list[tuple[str, float]]:

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ import platformdirs
 from ._features import CPU, FEATURES, TRIPLE
 
 CACHE_VARIABLE = "FASTNN_CACHE_DIR"
+PATIENCE = 60  # seconds that a process waits for what another one compiles
 UNUSED = 30 * 24 * 3600  # seconds until the folder of a build that no process uses is removed by a newer one
 
 
@@ -48,6 +50,27 @@ def save(name: str, value: Any) -> None:
     folder = cache_folder()
     if folder:
         _write(folder / f"{name}.bin", pickle.dumps(value))
+
+
+@contextlib.contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Let one process at a time make what it is going to save under the name; the others wait, up to PATIENCE."""
+    folder = cache_folder()
+    if folder is None:
+        yield
+        return
+    from filelock import FileLock
+
+    path = folder / f"{name}.lock"
+    lock = FileLock(path, poll_interval=0.005, fallback_to_soft=False)  # a soft one would outlive a process
+    with contextlib.suppress(OSError):  # no locks there, or a timeout: all make it, and the last one stays
+        lock.acquire(timeout=PATIENCE)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()  # who comes now finds what was saved
+        lock.release()
 
 
 def _read(path: Path) -> bytes:
@@ -109,7 +132,7 @@ def _remove_unused(root: Path) -> None:
     for folder in root.iterdir():
         with contextlib.suppress(OSError):
             if re.fullmatch("[0-9a-f]{16}", folder.name) and time.time() - folder.stat().st_mtime > UNUSED:
-                for path in [*folder.glob("*.bin"), *folder.glob("*.tmp")]:
+                for path in [*folder.glob("*.bin"), *folder.glob("*.tmp"), *folder.glob("*.lock")]:
                     path.unlink()
                 folder.rmdir()
 

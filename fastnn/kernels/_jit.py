@@ -48,6 +48,9 @@ _kernels: dict[str, _Dispatcher] = {}
 _primitives: dict[str, Primitive] = {}
 Need = tuple[str, Any]  # a task's name and argument types, or a primitive's symbol and None
 
+# Called before an operation is compiled, and not where it is loaded: see fastnn/_ahead.py
+on_miss: Callable[[], None] | None = None
+
 # What this process compiled, and the seconds without those of what was compiled within.
 compilations: list[tuple[str, float]] = []
 _within = [0.0]
@@ -306,16 +309,25 @@ _published: list[_Library] = []
 
 def _publish(symbol: str, compile_it: Callable[[], Any], function: str) -> int:
     """Load or compile a function, the descriptor's `function`; return its address."""
-    saved = _cache.load(symbol)
-    if saved:
-        state, name = saved
-        library = _Library.restore(*state)
-    else:
-        compiled = compile_it()
-        library, name = compiled.library, getattr(compiled.fndesc, function)
-        _cache.save(symbol, (library.state(), name))
+    found = _loaded(symbol)
+    if found is None:
+        with _cache.alone(symbol):
+            found = _loaded(symbol) or _compiled(symbol, compile_it, function)
+    library, name = found
     _published.append(library)  # it would be unloaded
     return library.get_pointer_to_function(name)
+
+
+def _loaded(symbol: str) -> tuple[_Library, str] | None:
+    saved = _cache.load(symbol)
+    return (_Library.restore(*saved[0]), saved[1]) if saved else None
+
+
+def _compiled(symbol: str, compile_it: Callable[[], Any], function: str) -> tuple[_Library, str]:
+    compiled = compile_it()
+    library, name = compiled.library, getattr(compiled.fndesc, function)
+    _cache.save(symbol, (library.state(), name))
+    return library, name
 
 
 class _OperationCache(NullCache):  # type: ignore[misc]
@@ -331,6 +343,8 @@ class _OperationCache(NullCache):  # type: ignore[misc]
         launch()
         saved = _cache.load(f"{self._name}-{_cache.short_hash(signature)}")
         if not saved:
+            if on_miss is not None:
+                on_miss()
             return None
         state, descriptor, environment, signature = saved
         return _executable(

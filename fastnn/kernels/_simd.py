@@ -294,6 +294,11 @@ _PRIMITIVES = {
 }
 
 
+def link(dtype: Any) -> None:
+    """Compile or load `gemm` for a float type: what takes longest of all that networks need."""
+    _PRIMITIVES[types.float32 if np.dtype(dtype) == np.float32 else types.float64].link()
+
+
 def call(primitive: Primitive, like: Any, count: int) -> Any:
     """Return signature and code of a call to a primitive with `count` integers, as an intrinsic has to."""
 

@@ -72,8 +72,9 @@ class Tape:
         """The rows from here on, and their live numbers, belong to the steps that end with an update: see `repeat`."""
         self.update, self.first_of_update = len(self.rows), len(self.numbers)
 
-    def add(self, operation: Any, arguments: tuple[Any, ...]) -> None:
-        """Write down one call."""
+    def call(self, operation: Any, arguments: tuple[Any, ...]) -> None:
+        """Run an operation and write it down."""
+        operation(*arguments)
         signature = tuple(operation.typeof_pyval(a) for a in arguments)
         compiled = operation.overloads[signature]
         self.kept.append((operation, compiled, arguments))
@@ -116,6 +117,14 @@ class Tape:
         return Recording(rows.reshape(-1, 2), words, live.reshape(-1, 3), self.guard, self.update, self)
 
 
+class Draft(Tape):
+    """Writes operations down without running them; not to be finished."""
+
+    def call(self, operation: Any, arguments: tuple[Any, ...]) -> None:
+        """Write down an operation."""
+        self.kept.append((operation, None, arguments))
+
+
 @dataclass(frozen=True)
 class _Recorder:
     tape: Tape
@@ -127,8 +136,7 @@ class _Recorder:
             return operation  # how much scratch something needs: no kernel
 
         def write_down(*arguments: Any) -> None:
-            operation(*arguments)
-            self.tape.add(operation, arguments)
+            self.tape.call(operation, arguments)
 
         return write_down
 
