@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from fastnn._recorded import Recorded
 
+# It reads what this process wrote to a file that nobody else can open.
 _PROGRAM = """
 import sys
 sys.path = [place for place in sys.path if place]  # no module of the working directory
@@ -41,6 +42,8 @@ def helped(work: Recorded) -> Iterator[None]:
         yield
     finally:
         _jit.on_miss = None
+        for helper in _helpers:
+            helper.poll()  # one that has ended would stay in the system's table
 
 
 def _start(work: Recorded) -> None:
